@@ -93,6 +93,29 @@ def test_writes_that_read_more_blocks_are_slower_though_times_vary_as_on_a_busy_
     assert [round(h.ratio, 1) for h in more.harms] == [1.6]
 
 
+def test_advice_has_not_helped_while_writes_may_have_lost_more() -> None:
+    # recorded on a machine with five times the load that it can bear: milliseconds of 6,000 calls before, in one interval skipped, and after
+    before = [400, 67, 50, 55, 76, 63, 54, 273, 65, 61, 118, 52, 38, 175]
+    spent = [*before, 147, 90, 113, 109, 131]
+
+    def wrote(calls: int) -> dict[int, Doings]:
+        each = enumerate(spent)
+        return {
+            9: {
+                n: Work(calls, calls * (10.2 if n >= 14 else 5.6), calls * ms / 6000)
+                for n, ms in each
+            }
+        }
+
+    n = len(spent)
+    treated = {1: level(n, 10, 1, 14)}
+    few = measure(times(14, 5), ObservedWork(treated, controls(n), {}, wrote(30)))
+    many = measure(times(14, 5), ObservedWork(treated, controls(n), {}, wrote(10_000_000)))
+    assert few.outcome is AdviceOutcome.HELPED
+    assert (many.outcome, many.harms) == (AdviceOutcome.UNCLEAR, ())
+    assert "calls that write the table read more blocks" in many.detail
+
+
 def test_a_loss_of_less_than_ten_seconds_a_day_is_none() -> None:
     n = 12 + 1 + 5
     found = measure(

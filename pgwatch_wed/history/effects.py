@@ -181,6 +181,8 @@ class _Trial:
         harms = self._harms()
         lost = sum(h.ms_per_day for h in harms)
         outcome, detail = self._outcome(blocks, time, saved, lost)
+        if outcome is AdviceOutcome.HELPED and lost + self._may_lose() >= saved:
+            outcome, detail = AdviceOutcome.UNCLEAR, _WRITES_UNTOLD
         return replace(
             known,
             outcome=outcome,
@@ -395,11 +397,22 @@ class _Trial:
         is_slower = does_more and shift.ratio >= self._limits.least_ratio
         if shift.direction <= 0 and not is_slower:
             return None
-        spent = sum(works[n].ms for works in group.values() for n in self._after if n in works)
-        lost = self._per_day(spent * (1 - 1 / shift.ratio))
+        lost = self._lost(group, shift)
         if lost < self._limits.least_lost_ms_per_day:
             return None
         return Harm(statement, round(shift.ratio, 4), round(lost, 1))
+
+    def _may_lose(self) -> float:
+        """Return what writes may lose a day: they certainly read more blocks, but their times vary too much to tell."""
+        writers = self._seen.writers
+        blocks, shift = self._shifts(writers)
+        is_untold = blocks.direction > 0 and not shift.is_in_order
+        is_longer = shift.ratio >= self._limits.least_ratio
+        return self._lost(writers, shift) if is_untold and is_longer else 0.0
+
+    def _lost(self, group: Mapping[int, Doings], shift: GroupShift) -> float:
+        spent = sum(works[n].ms for works in group.values() for n in self._after if n in works)
+        return self._per_day(spent * (1 - 1 / shift.ratio))
 
 
 def _few(intervals: int, calls: int, limits: EffectLimits) -> str:
@@ -410,6 +423,7 @@ def _few(intervals: int, calls: int, limits: EffectLimits) -> str:
 
 
 _NONE = (AdviceOutcome.NO_EFFECT, "")
+_WRITES_UNTOLD = "calls that write the table read more blocks, but how long they take differs too much between the intervals"
 _DAY_S = 86_400
 _HALF_A_DAY = timedelta(hours=12)
 
