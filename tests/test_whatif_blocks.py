@@ -353,6 +353,50 @@ def test_a_join_begins_with_as_many_rows_as_it_returned(lab: Lab, columns: str) 
     assert 70 < touched.blocks(plan.tree, counted=80.0) < 100 < 250 < touched.blocks(plan.tree)
 
 
+@pytest.mark.parametrize(
+    ("joins", "order", "looked_up"),
+    [
+        ("customers c on c.id = o.customer and c.city <> 3", "c.city", 1),
+        ("customers c on c.id = o.customer left join parts p on p.id = o.id", "c.city, p.seen", 2),
+        ("parts p on p.within = o.customer", "p.seen", 0),  # there are several for each
+    ],
+)
+def test_counted_rows_are_the_least_that_drive_a_loop_that_looks_one_row_up_each(
+    lab: Lab, joins: str, order: str, looked_up: int
+) -> None:
+    text = f"select o.note from orders o join {joins} where o.at = $1 order by {order} limit 100"
+    plan = lab.plan(query(text), [TIME, WITHIN])
+    assert TIME in plan.used
+    assert plan.tree["Node Type"] == "Limit"
+    touched = Touched(lab.catalog, lab.rows_in_order, lab.index_shape, lab.rows_meeting)
+    one = touched.blocks(plan.tree)  # it begins with one row, as far as the planner knows
+    assert touched.blocks(plan.tree, counted=0.5) == one
+    counted = touched.blocks(plan.tree, counted=14.5)
+    if looked_up:
+        assert one <= 3 * (1 + looked_up)
+        assert 14.5 * 2 * looked_up < counted < 14.5 * 3 * (1 + looked_up)
+    else:
+        assert counted == one
+
+
+def test_fewer_blocks_than_planned_do_not_make_counted_rows_fewer(lab: Lab) -> None:
+    text = (
+        "select o.note from orders o join parts p on p.id = o.id"
+        " where o.at = $1 order by p.seen limit 100"
+    )
+    # with another plan than the lab's, which looks each up
+    pages = lab.catalog.by_name["public", "orders"].pages
+    asked = query(text, blocks=pages + 7.0, rows=14.5)
+    costs = Costs(lab, TimeLeft(20.0, lambda: 0.0), guard=True)
+    costs.begin(asked, costs.plan(asked))
+    now = costs.blocks(asked, frozenset())
+    assert now is not None
+    assert now > pages + 2 * 14.5
+    (gain,) = Gains(costs, {TIME: "time"}).of_queries()
+    assert gain.indexes == ("time",)
+    assert 2 * 14.5 < (gain.blocks_after or 0.0) < 6 * 14.5
+
+
 def test_rows_of_a_function_are_as_many_as_the_groups_of_them(lab: Lab) -> None:
     """The planner expects 1,000 days between two parameters."""
     text = (

@@ -22,7 +22,7 @@ def groups(
     """
     columns = [catalog.column(table, key) for key in keys]
     names = {k.column for k in keys if k.column is not None}
-    if rows < 1 or table.rows < 1 or _is_unique(catalog, table, names):
+    if rows < 1 or table.rows < 1 or is_unique(catalog, table, names):
         return [KeyGroup(max(rows, 1.0), 1.0, is_exact=True)]
     part = min(1.0, rows / table.rows)
     if len(keys) == 1 and columns[0] is not None:
@@ -83,7 +83,8 @@ def _joint(
     return found
 
 
-def _is_unique(catalog: Catalog, table: CatalogTable, names: set[str]) -> bool:
+def is_unique(catalog: Catalog, table: CatalogTable, names: set[str]) -> bool:
+    """Tell whether no two rows of a table have equal values of all of these columns."""
     return any(
         i.is_unique and i.predicate is None and {bare(k) for k in i.keys} <= names
         for i in catalog.indexes_of.get(table.oid, ())

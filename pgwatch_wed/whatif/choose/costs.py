@@ -6,7 +6,7 @@ from contextlib import suppress
 from statistics import median
 
 from pgwatch_wed.sqltext.plan_trees import PlanNode
-from pgwatch_wed.whatif.choose import counted_blocks, workers, writes
+from pgwatch_wed.whatif.choose import counted_blocks, one_each, workers, writes
 from pgwatch_wed.whatif.choose.late import has_limit, least_short, scans_of_limit, short_share
 from pgwatch_wed.whatif.choose.measured import passing_scan, with_measured_rows
 from pgwatch_wed.whatif.choose.pool import Known, Pool
@@ -306,6 +306,13 @@ class Costs:
         tree = self._tree(query, frozenset())
         catalog = self.oracle.catalog
         return tree is not None and counted_blocks.may_have_read_all(tree, counted, catalog)
+
+    def is_counted(self, query: Query, chosen: Configuration) -> bool:
+        """Tell whether a plan looks up as many rows as were counted, one for each."""
+        tree = self._tree(query, chosen)
+        if tree is None or query.rows is None:
+            return False
+        return one_each.is_told(tree, query.rows, self.oracle.catalog)
 
     def is_loop_over_list(self, query: Query) -> bool:
         """Tell whether the present plan reads tables whole for each element of a list, and nothing else."""

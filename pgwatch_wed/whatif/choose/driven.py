@@ -4,7 +4,8 @@ For values that are not known, the planner expects average ones, and a prefix th
 statement returns each joined row, or a group for nearly each, pg_stat_statements has counted them. The scan that drives the
 join has found as many times more or fewer rows, and all that it is joined to is looked up as often. Of a function whose arguments are
 not known, as generate_series from one day to another, the planner guesses the rows; if the statement returns a group for each, they are counted, too.
-Groups that drive a join are no more than the values that their columns may have.
+Groups that drive a join are no more than the values that their columns may have, and what drives a join that looks one row up each has no
+fewer rows than the statement returned.
 """
 
 import math
@@ -17,6 +18,7 @@ from pgwatch_wed.sqltext.plan_trees import PlanNode, inputs, walk
 from pgwatch_wed.sqltext.terms import Kind
 from pgwatch_wed.whatif.catalog import Catalog
 from pgwatch_wed.whatif.choose.listed_groups import factors_of_groups
+from pgwatch_wed.whatif.choose.one_each import least_factors
 
 _PASSING = frozenset(
     {"Sort", "Incremental Sort", "Gather", "Gather Merge", "Materialize", "Subquery Scan"}
@@ -43,8 +45,12 @@ class Driven:
 
 def driven(tree: PlanNode, counted: float | None, catalog: Catalog) -> Driven:
     """Return what is known of the joins of a plan whose calls return a ``counted`` number of rows, None if they were not counted."""
-    known = {} if counted is None else _by_rows(tree, counted, catalog)
-    return Driven({**factors_of_groups(tree), **known})
+    groups = factors_of_groups(tree)
+    if counted is None:
+        return Driven(groups)
+    known = {**groups, **_by_rows(tree, counted, catalog)}
+    least = least_factors(tree, counted, catalog)
+    return Driven({**known, **{n: max(f, known.get(n, 1.0)) for n, f in least.items()}})
 
 
 def _by_rows(tree: PlanNode, counted: float, catalog: Catalog) -> dict[int, float]:

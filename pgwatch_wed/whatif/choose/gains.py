@@ -155,7 +155,9 @@ class Gains:
         if all(map(self._costs.is_loop_over_list, parts)):
             return True
         return self._stop_alike(parts) and not any(
-            self._costs.may_have_read_all(part, counted) or self._ends_but_now(part)
+            self._costs.may_have_read_all(part, counted)
+            or self._ends_but_now(part)
+            or self._costs.is_counted(part, self._chosen)
             for part in parts
         )
 
