@@ -8,6 +8,7 @@ import pytest
 from psycopg.conninfo import make_conninfo
 
 from pgwatch_wed import cli
+from pgwatch_wed.cli import interrupts
 from pgwatch_wed.embedded import server as embedded
 from pgwatch_wed.load.load_json import render_stress
 from tests.load.stress_samples import sample_report
@@ -29,7 +30,7 @@ def told(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> Callable[[list[str]], tuple[int, str]]:
     """Run the program in this process; return its status, and what it says beside a hint."""
-    monkeypatch.setattr(cli, "_ignore_signals", lambda: None)
+    monkeypatch.setattr(interrupts, "ignore", lambda: None)
 
     def run(arguments: list[str]) -> tuple[int, str]:
         with pytest.raises(SystemExit) as ended:
