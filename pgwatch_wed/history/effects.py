@@ -57,6 +57,8 @@ class EffectLimits:
     least_ratio: float = 1.1
     # the probability of such an order of intervals by chance
     chance: float = 0.02
+    # the same, of times where blocks are the proof
+    chance_beside_blocks: float = 0.1
     # a shift must be this many times the usual deviation of an interval,
     deviations: float = 2.0
     # and this many, with a ratio of at least the second, if only time changed, and not blocks
@@ -74,8 +76,8 @@ class EffectLimits:
 class GroupShift:
     """How a group of statements changed: ``ratio`` is after / before; 1 if nothing can be said of it.
 
-    ``direction`` is 1 if it certainly rose, -1 if it certainly fell, and 0 otherwise. ``is_in_order``: by their ranks the intervals
-    differ by more than chance, however much they vary.
+    ``direction`` is 1 if it certainly rose, -1 if it certainly fell, and 0 otherwise. ``is_in_order``: the ranks of the intervals
+    say the same, however much they vary, with a probability that is enough beside other proof.
     """
 
     ratio: float
@@ -466,9 +468,9 @@ def _shifted(
     deviation = max(_spread(before, slope), _spread(after, 0.0), limits.least_deviation)
     is_large = abs(shift) > max(math.log(limits.least_ratio), limits.deviations * deviation)
     ordered = _chance(list(before.values()), list(after.values()), rises=shift > 0)
-    is_in_order = ordered <= limits.chance
-    direction = (1 if shift > 0 else -1) if is_large and is_in_order else 0
-    return GroupShift(math.exp(shift), direction, is_in_order)
+    is_certain = is_large and ordered <= limits.chance
+    direction = (1 if shift > 0 else -1) if is_certain else 0
+    return GroupShift(math.exp(shift), direction, ordered <= limits.chance_beside_blocks)
 
 
 def _trend(values: Mapping[int, float]) -> float:
