@@ -20,7 +20,13 @@ def inputs(node: PlanNode) -> list[PlanNode]:
     return [c for c in node.get("Plans", ()) if c.get("Parent Relationship") not in _ASIDE]
 
 
+def condition_texts(node: PlanNode) -> Iterator[str]:
+    """Yield what a node of a plan requires of the rows of a table: bounds of an index, what is checked again, and its filter."""
+    return (str(node[name]) for name in _REQUIRED if name in node)
+
+
 _ASIDE = ("InitPlan", "SubPlan")
+_REQUIRED = ("Index Cond", "Recheck Cond", "Filter")
 _IDENTIFYING = (
     "Node Type",
     "Schema",

@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 
 from pgwatch_wed.quote import ident
 from pgwatch_wed.sqltext import terms
-from pgwatch_wed.sqltext.plan_trees import PlanNode, inputs, walk
+from pgwatch_wed.sqltext.plan_trees import PlanNode, condition_texts, inputs, walk
 from pgwatch_wed.sqltext.terms import Kind
 from pgwatch_wed.whatif.catalog import Catalog
 from pgwatch_wed.whatif.choose.listed_groups import factors_of_groups
@@ -27,7 +27,6 @@ _JOINS = frozenset({"Nested Loop", "Hash Join", "Merge Join"})
 _KEEPING = frozenset({"Inner", "Left"})
 _SCANS = frozenset({"Seq Scan", "Index Scan", "Index Only Scan", "Bitmap Heap Scan"})
 _GROUPS = frozenset({"Aggregate", "Group"})
-_CONDITIONS = ("Index Cond", "Recheck Cond", "Filter")
 
 _GROUPED = 0.5  # groups for each row, from which on there are as many more groups as rows
 
@@ -127,10 +126,8 @@ def _path(node: PlanNode) -> Iterator[PlanNode]:
 
 def _is_found(node: PlanNode) -> bool:
     """Tell whether a scan looks for values that the statement gives."""
-    texts = (node.get(name) for name in _CONDITIONS)
     return node["Node Type"] in _SCANS and any(
         term.is_constant and term.kind is not Kind.NOT_NULL
-        for text in texts
-        if isinstance(text, str)
+        for text in condition_texts(node)
         for term in terms.conditions(text).terms
     )

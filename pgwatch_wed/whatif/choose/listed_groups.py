@@ -8,10 +8,9 @@ import math
 from collections.abc import Iterator
 
 from pgwatch_wed.sqltext import terms
-from pgwatch_wed.sqltext.plan_trees import PlanNode, walk
+from pgwatch_wed.sqltext.plan_trees import PlanNode, condition_texts, walk
 from pgwatch_wed.sqltext.terms import Kind, Term
 
-_CONDITIONS = ("Index Cond", "Recheck Cond", "Filter")
 _ASSUMED = 10.0  # elements of an array of which nothing is known, as for the planner
 
 
@@ -51,9 +50,8 @@ def _values(node: PlanNode) -> dict[tuple[str, str | None], float]:
 
 def _terms(node: PlanNode) -> Iterator[Term]:
     for below in walk(node):
-        texts = (below.get(name) for name in _CONDITIONS)
-        for text in texts:
-            if below is not node and isinstance(text, str):
+        if below is not node:
+            for text in condition_texts(below):
                 yield from terms.conditions(text).terms
 
 

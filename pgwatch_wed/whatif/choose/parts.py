@@ -5,7 +5,7 @@ from contextlib import suppress
 from dataclasses import dataclass, replace
 
 from pgwatch_wed.sqltext import terms
-from pgwatch_wed.sqltext.plan_trees import PlanNode, inputs, walk
+from pgwatch_wed.sqltext.plan_trees import PlanNode, condition_texts, inputs, walk
 from pgwatch_wed.sqltext.terms import Conjunction
 from pgwatch_wed.whatif.choose import counted_blocks, skew
 from pgwatch_wed.whatif.choose.costs import Costs
@@ -22,7 +22,6 @@ _PASSING = frozenset(
         *("Materialize", "Subquery Scan", "Result"),
     )
 )
-_CONDITIONS = ("Index Cond", "Recheck Cond", "Filter")
 _REDUCING = frozenset({"Limit", "Aggregate", "Group", "Unique", "SetOp", "Result"})
 
 
@@ -117,10 +116,10 @@ def _by_rows(parts: Sequence[_Part], counted: float | None) -> Sequence[_Part] |
 
 def _is_guessed(tree: PlanNode) -> bool:
     """Tell whether a plan expects a default share of the rows to meet some condition."""
-    texts = (str(node[name]) for node in walk(tree) for name in _CONDITIONS if name in node)
     return any(
         term.kind not in EQUAL and "$" in term.text
-        for text in texts
+        for node in walk(tree)
+        for text in condition_texts(node)
         for group in _groups(terms.conditions(text))
         for term in group.terms
     )
