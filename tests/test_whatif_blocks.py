@@ -379,6 +379,21 @@ def test_counted_rows_are_the_least_that_drive_a_loop_that_looks_one_row_up_each
         assert counted == one
 
 
+def test_rows_that_exists_keeps_may_come_last(lab: Lab, shop: str) -> None:
+    """Only the first parts have others within them; the planner expects those that have to be anywhere."""
+    text = (
+        "select * from parts p where {} (select from parts q where q.within = p.id and q.is_gone)"
+        " order by p.id desc limit 20"
+    )
+    plan = lab.plan(query(text.format("exists")), [WITHIN])
+    assert plan.used == {WITHIN}
+    touched = Touched(lab.catalog, lab.rows_in_order, lab.index_shape, lab.rows_meeting)
+    even, promised = touched.blocks(plan.tree, is_even=True), touched.blocks(plan.tree)
+    assert 2 * even < promised < measured(shop, text.format("exists"), WITHIN)
+    most = lab.plan(query(text.format("not exists")), [WITHIN])
+    assert touched.blocks(most.tree) == touched.blocks(most.tree, is_even=True)
+
+
 def test_fewer_blocks_than_planned_do_not_make_counted_rows_fewer(lab: Lab) -> None:
     text = (
         "select o.note from orders o join parts p on p.id = o.id"

@@ -273,7 +273,8 @@ class Touched:
         if wanted >= planned:  # it tells no more than that LIMIT is not below what is planned
             wanted = max(wanted, call.returned)
         even = min(1.0, wanted / returned)
-        if scan is None or table is None or "Filter" not in scan:
+        is_all = scan is None or ("Filter" not in scan and _kept(child) > _MOST_PASS)
+        if scan is None or table is None or is_all:
             return even
         among = members(self._catalog, table, scan)
         if among != 1:
@@ -561,6 +562,17 @@ def _driving(node: PlanNode) -> PlanNode | None:
             return None
         node = below[0]
     return node if node["Node Type"] in ("Seq Scan", *_INDEX_SCANS) else None
+
+
+def _kept(node: PlanNode) -> float:
+    """Return which share of the rows that a node returns as they come EXISTS and NOT EXISTS keep: they exclude some as a filter does."""
+    share = 1.0
+    while node["Node Type"] in _STREAMING and inputs(node):
+        below = inputs(node)[0]
+        if node.get("Join Type") in _STOPS_AT_ONE:
+            share *= min(1.0, float(node["Plan Rows"]) / max(1.0, float(below["Plan Rows"])))
+        node = below
+    return share
 
 
 def _excludes_many(scan: PlanNode, rows: float) -> bool:
