@@ -62,6 +62,11 @@ def test_every_statement_that_ran_is_planned_as_it_was(every_db: str) -> None:
             "select f(a, $1) from t group by rollup (f(a, 'x'), b)",
             "select f(a, 'x') from t group by rollup (f(a, 'x'), b)",
         ),
+        # a place in the list of results is no value
+        (
+            "select f($1, a + $2), a in ($3, $4) from t group by 1, 2",
+            "select f($1, a + $2), a in ($3, $4) from t group by 1, 2",
+        ),
         ("select f(a, $1) from t group by f(b, 'x')", "select f(a, $1) from t group by f(b, 'x')"),
         ("select f(a, $1) from t where f(a, $2)", "select f(a, $1) from t where f(a, $2)"),
         (

@@ -60,6 +60,8 @@ def with_lists(text: str) -> str:
 
 # Equal expressions
 
+_BARE = "?"
+
 
 @dataclass(frozen=True, slots=True)
 class _Expression:
@@ -100,7 +102,7 @@ def _aligned(anchors: Sequence[Any], others: Any) -> Written:
     """Return what makes expressions within ``others`` equal to the anchors that they are instances of."""
     known: dict[Any, list[_Expression]] = {}
     for anchor in map(_expression, anchors):
-        if anchor.leaves:
+        if anchor.leaves and anchor.form != _BARE:  # the 1 of GROUP BY 1 is a place, not a value
             known.setdefault(anchor.form, []).append(anchor)
     found: Written = {}
     seen: dict[Any, int] = {}
@@ -135,7 +137,7 @@ def _form(node: Any, leaves: list[Any]) -> Any:
     match node:
         case ast.ParamRef() | ast.A_Const():
             leaves.append(node)
-            return "?"
+            return _BARE
         case ast.ColumnRef():
             return ("column", trees.names(node.fields)[-1:])
         case ast.A_ArrayExpr() if _is_plain(node.elements):

@@ -113,10 +113,14 @@ FROM (SELECT g, CASE WHEN random() < 0.3 THEN 'accepted_answer_post_id' WHEN ran
         ),
     ),
     expert=(
-        "CREATE INDEX ON notifications (user_id, (high_priority AND NOT read) DESC,"
-        " (NOT read AND notification_type NOT IN (5, 19, 25)) DESC, created_at DESC)",
-        "CREATE INDEX ON notifications (user_id, (high_priority AND NOT read) DESC, (NOT read) DESC, created_at DESC)"
-        " WHERE notification_type IN (5, 19, 25)",
+        (
+            "CREATE INDEX ON notifications (user_id, (high_priority AND NOT read) DESC,"
+            " (NOT read AND notification_type NOT IN (5, 19, 25)) DESC, created_at DESC)"
+        ),
+        (
+            "CREATE INDEX ON notifications (user_id, (high_priority AND NOT read) DESC, (NOT read) DESC, created_at DESC)"
+            " WHERE notification_type IN (5, 19, 25)"
+        ),
         "CREATE INDEX ON user_actions (action_type, created_at, user_id)",
         "CREATE INDEX ON user_actions (acting_user_id, action_type, created_at)",
         "CREATE INDEX ON topic_custom_fields (topic_id, name)",
