@@ -10,6 +10,7 @@ import pytest
 from pgwatch_wed.sqltext.plan_trees import walk
 from pgwatch_wed.whatif.choose import (
     counted_blocks,
+    dependent,
     late,
     least,
     memberships,
@@ -67,6 +68,10 @@ create table jobs (at timestamptz not null, ended_at timestamptz, told_at timest
 insert into jobs select at, case when g <= 15000 then at + interval '3 days' end, case when g > 5000 then at + interval '2 hours' end,
     case when g % 4 > 0 then at end, repeat('x', 100)
     from generate_series(1, 20000) g, lateral (select timestamptz '2024-01-01' + g * interval '30 minutes') t (at);
+create table places (zip int not null, city int not null, state int not null, note text not null);
+insert into places select z, z / 4, z / 20, repeat('x', 100)
+    from (select g, g * 7919 % 500 as z from generate_series(1, 20000) g) as each;
+vacuum analyze places;
 vacuum analyze jobs;
 vacuum analyze coded;
 vacuum analyze stays;
@@ -93,6 +98,7 @@ STAY = Candidate("public", "stays", (Key.of("at"),))
 UNNOTED = Candidate("public", "stays", (Key.of("at"),), predicate="note is null")
 STATE = Candidate("public", "orders", (Key.of("is_open"),))
 NUMBERED = Candidate("public", "orders", (Key.of("id"),), ("customer",))
+PLACE = Candidate("public", "places", (Key.of("zip"), Key.of("city"), Key.of("state")))
 HASH = Candidate("public", "orders", (Key.of("at"),), method="hash")
 BEHIND_STATE = Candidate("public", "orders", (Key.of("is_open"), Key.of("customer")))
 IN_TIME = Candidate("public", "orders", (Key.of("customer"), Key.of("at")))
@@ -245,6 +251,7 @@ def lab(shop: str) -> Iterator[Lab]:
                 PREFIX,
                 KEYS,
                 PATHS,
+                PLACE,
             ]
         )
         yield lab
@@ -392,6 +399,25 @@ def test_rows_that_exists_keeps_may_come_last(lab: Lab, shop: str) -> None:
     assert 2 * even < promised < measured(shop, text.format("exists"), WITHIN)
     most = lab.plan(query(text.format("not exists")), [WITHIN])
     assert touched.blocks(most.tree) == touched.blocks(most.tree, is_even=True)
+
+
+@pytest.mark.parametrize("limit", ["", " limit 100"])
+def test_values_that_hardly_meet_by_chance_depend_on_each_other(
+    lab: Lab, shop: str, limit: str
+) -> None:
+    """All rows of a zip are of a city and a state, where the planner expects one."""
+    text = f"select * from places where zip = 77 and city = 19 and state = 3{limit}"
+    plan = lab.plan(query(text), [PLACE])
+    assert plan.used == {PLACE}
+    assert plan.tree["Plan Rows"] == 1
+    touched = Touched(lab.catalog, lab.rows_in_order, lab.index_shape, lab.rows_meeting)
+    assert 6 < touched.blocks(plan.tree) < measured(shop, text, PLACE)
+    assert touched.blocks(plan.tree, counted=1.0) < 5
+    table = lab.catalog.by_name["public", "places"]
+    (scan,) = (node for node in walk(plan.tree) if "Index Cond" in node)
+    fewer = {**scan, "Index Cond": "((places.zip = 77) AND (places.state = 3))"}  # four by chance
+    assert dependent.times_least(fewer, table, 1.0, lab.catalog) == 1
+    assert dependent.times_least(scan, table, 2.0, lab.catalog) == 1
 
 
 def test_fewer_blocks_than_planned_do_not_make_counted_rows_fewer(lab: Lab) -> None:

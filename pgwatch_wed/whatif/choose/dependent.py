@@ -13,11 +13,13 @@ from pgwatch_wed.sqltext.plan_trees import PlanNode, inputs, walk
 from pgwatch_wed.sqltext.terms import Kind, Term
 from pgwatch_wed.whatif.catalog import Catalog, CatalogColumn, CatalogTable
 from pgwatch_wed.whatif.choose.scatter import bound_columns
+from pgwatch_wed.whatif.spreads import is_unique
 
 _EQUAL = frozenset({Kind.EQUAL})
 _FETCHING = frozenset({"Index Scan", "Bitmap Heap Scan"})
 _PASSING = frozenset({"LockRows", "Subquery Scan", "Result", "Gather Merge"})
 _ROW = 0.01
+_BY_CHANCE = 0.1
 
 # times as many rows as those of an average value
 SKEWED = 4.0
@@ -37,6 +39,27 @@ def times_planned(tree: PlanNode, catalog: Catalog, usual: UsualValues) -> float
     It is not feared of columns all of whose values are equally frequent, such as the years and months of a calendar.
     """
     return max((_times(node, catalog, usual) for node in walk(tree)), default=1.0)
+
+
+def times_least(scan: PlanNode, table: CatalogTable, rows: float, catalog: Catalog) -> float:
+    """Return how many times the one row that is the planner's least a scan finds by an index, if its values meet by chance in hardly any call.
+
+    People ask for values that there are together. So they depend on each other, and there are between one row and those of the rarest.
+    """
+    if rows > 1 or table.rows < 1:
+        return 1.0
+    text = str(scan.get("Index Cond") or scan.get("Recheck Cond") or "")
+    found = (
+        _column(t, table)
+        for t in terms.conditions(text).terms
+        if t.kind is Kind.EQUAL and t.is_constant
+    )
+    columns = {c.name: c for c in found if c is not None}
+    shares = [_mean_share(c, table) for c in columns.values()]
+    if len(shares) < 2 or table.rows * math.prod(shares) >= _BY_CHANCE:
+        return 1.0
+    is_one = is_unique(catalog, table, set(columns))
+    return 1.0 if is_one else math.sqrt(max(1.0, table.rows * min(shares)))
 
 
 def _times(scan: PlanNode, catalog: Catalog, usual: UsualValues) -> float:

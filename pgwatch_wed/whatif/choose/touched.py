@@ -17,6 +17,7 @@ from pgwatch_wed.whatif import usage
 from pgwatch_wed.whatif.catalog import Catalog, CatalogColumn, CatalogTable
 from pgwatch_wed.whatif.choose import subplans
 from pgwatch_wed.whatif.choose.array_elements import rows_of_elements
+from pgwatch_wed.whatif.choose.dependent import times_least
 from pgwatch_wed.whatif.choose.driven import Driven, driven
 from pgwatch_wed.whatif.choose.late import RowsInOrder, part_expected
 from pgwatch_wed.whatif.choose.least import times_planned
@@ -265,13 +266,13 @@ class Touched:
         """Return the part of its input that LIMIT reads: between that for rows spread evenly and that for rows that come last."""
         scan = _driving(child)
         table = None if scan is None else self._catalog.table_of(scan)
-        times = 1.0
+        times = least = 1.0
         if scan is not None and table is not None and scan is not call.scan:
-            times = self._times(scan, table)
+            least, times = self._least(scan, table), self._times(scan, table)
         planned, wanted = float(child["Plan Rows"]), float(limit["Plan Rows"])
         returned = max(1.0, planned * call.factor * times)
         if wanted >= planned:  # it tells no more than that LIMIT is not below what is planned
-            wanted = max(wanted, call.returned)
+            wanted = max(wanted, call.returned, planned * least)
         even = min(1.0, wanted / returned)
         is_all = scan is None or ("Filter" not in scan and _kept(child) > _MOST_PASS)
         if scan is None or table is None or is_all:
@@ -293,9 +294,11 @@ class Touched:
         return call.short + (1 - call.short) * (before + known.share * within)
 
     def _times(self, scan: PlanNode, table: CatalogTable) -> float:
-        is_bitmap = scan["Node Type"] == "Bitmap Heap Scan"
-        rows = _rows_of_bitmap(scan, table) if is_bitmap else float(scan["Plan Rows"])
-        return times_planned(self._catalog, table, scan, rows)
+        found = times_planned(self._catalog, table, scan, _rows_of_scan(scan, table))
+        return found * self._least(scan, table)
+
+    def _least(self, scan: PlanNode, table: CatalogTable) -> float:
+        return times_least(scan, table, _rows_of_scan(scan, table), self._catalog)
 
     def _passed_over(self, scan: PlanNode) -> float:
         """Return the rows that a scan reads to its end, including those that it excludes."""
@@ -601,6 +604,12 @@ def _bitmaps(node: PlanNode) -> Iterator[PlanNode]:
             yield child
         elif child["Node Type"] in ("BitmapAnd", "BitmapOr"):
             yield from _bitmaps(child)
+
+
+def _rows_of_scan(scan: PlanNode, table: CatalogTable) -> float:
+    """Return how many rows the indexes of a scan select, as far as its plan tells."""
+    is_bitmap = scan["Node Type"] == "Bitmap Heap Scan"
+    return _rows_of_bitmap(scan, table) if is_bitmap else float(scan["Plan Rows"])
 
 
 def _rows_of_bitmap(node: PlanNode, table: CatalogTable) -> float:
