@@ -14,6 +14,7 @@ from pgwatch_wed.whatif.choose import (
     late,
     least,
     memberships,
+    stored,
     without_value,
     writes,
 )
@@ -24,6 +25,7 @@ from pgwatch_wed.whatif.choose.touched import Touched
 from pgwatch_wed.whatif.lab import source
 from pgwatch_wed.whatif.lab.lab import Lab
 from pgwatch_wed.whatif.model import Candidate, Key
+from pgwatch_wed.whatif.oracle import IndexShape
 from tests import servers
 from tests.planning import query
 from tests.psql import psql
@@ -72,6 +74,11 @@ create table places (zip int not null, city int not null, state int not null, no
 insert into places select z, z / 4, z / 20, repeat('x', 100)
     from (select g, g * 7919 % 500 as z from generate_series(1, 20000) g) as each;
 vacuum analyze places;
+create table posts (id int primary key, root int not null, kind int not null, deleted_at timestamptz, due_at timestamptz, note text not null);
+insert into posts select g, case when g % 10 > 6 then g * 7919::bigint % 5000 else 0 end, g * 7919::bigint % 40, case when g < 5000 and g % 3 = 0 then at end,
+    case when g % 100 = 0 then at end, repeat('x', 100)
+    from generate_series(1, 20000) g, lateral (select timestamptz '2024-01-01' + g * interval '1 minute') t (at);
+vacuum analyze posts;
 vacuum analyze jobs;
 vacuum analyze coded;
 vacuum analyze stays;
@@ -107,6 +114,7 @@ UNTOLD = Candidate("public", "jobs", (Key.of("at"),), predicate="told_at is null
 NOT_FAILED = Candidate("public", "jobs", (Key.of("at"),), predicate="failed_on is null")
 SEAT = Candidate("public", "seats", (Key.of("hall"), Key.of("number")))
 SEEN = Candidate("public", "parts", (Key.of("seen"),))
+UNDELETED = Candidate("public", "posts", (Key.of("deleted_at"), Key.of("kind")))
 CODE = Candidate("public", "codes", (Key.of("code"),))
 TAGS = Candidate("public", "tagged", (Key.of("tags"),), method="gin")
 LAST_SEEN = Candidate("public", "parts", (Key.of("within"), Key.of("seen")))
@@ -197,6 +205,18 @@ CASES = {
         "select c.*, (select count(*) from orders o where o.customer = c.id) from customers c order by c.id limit 3",
         CUSTOMER,
     ),
+    "a subquery for each row that LIMIT returns of those of a group that may come late": (
+        "select p.*, (select count(*) from customers c where c.city = p.kind) from posts p where p.kind = 7 order by p.id limit 10",
+        None,
+    ),
+    "tables that are both read in an order until LIMIT": (
+        "select * from orders o join parts p using (id) order by id limit 400",
+        None,
+    ),
+    "those without a value, anywhere, of one kind": (
+        "select * from posts where deleted_at is null and kind = 3",
+        UNDELETED,
+    ),
     "a subquery for each row that is compared with what it returns": (
         "select * from customers c where city = (select count(*) from orders o where o.customer = c.id)",
         CUSTOMER,
@@ -242,6 +262,7 @@ def lab(shop: str) -> Iterator[Lab]:
                 UNENDED,
                 UNTOLD,
                 NOT_FAILED,
+                UNDELETED,
                 EVEN,
                 NEWEST,
                 BEHIND,
@@ -279,6 +300,17 @@ def test_promised_blocks_are_those_that_a_call_touches(lab: Lab, shop: str, name
     touched = Touched(lab.catalog, lab.rows_in_order, lab.index_shape, lab.rows_meeting)
     promised, real = touched.blocks(plan.tree), measured(shop, text, index)
     assert real / 1.5 - 3 <= promised <= 1.5 * real + 3
+
+
+def test_rows_without_a_value_are_among_all_others_also_if_that_is_a_key(lab: Lab) -> None:
+    posts = lab.catalog.by_name["public", "posts"]
+    scan = {
+        "Node Type": "Index Scan",
+        "Alias": "posts",
+        "Index Cond": "((posts.deleted_at IS NULL) AND (posts.kind = 3))",
+    }
+    shape = IndexShape(60, 20000, keys=("deleted_at", "kind"), texts=("deleted_at", "kind"))
+    assert stored.heap_blocks(lab.catalog, posts, scan, shape, 450, 450) > 200
 
 
 @pytest.mark.parametrize(

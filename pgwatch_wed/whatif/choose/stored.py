@@ -20,6 +20,7 @@ from pgwatch_wed.whatif.oracle import IndexShape
 from pgwatch_wed.whatif.spreads import bare, inputs_of
 
 EQUAL = frozenset({Kind.EQUAL, Kind.IN, Kind.BOOLEAN, Kind.IS_NULL})
+_EMPTY = frozenset({Kind.IS_NULL})
 _WHOLE = 0.99
 _FEWEST_IN_ORDER, _MOST_IN_ORDER = 0.7, 1.4  # times the share of one value
 _SAMPLE = 30_000  # rows that ANALYZE looks at
@@ -39,14 +40,14 @@ def heap_blocks(
     """Return the blocks of the table that a scan touches for its ``rows``, of all that have the keys compared for equality."""
     if table.rows < 1 or table.pages < 1 or rows <= 0:
         return 0.0
-    equal = bound_columns(scan, table, EQUAL)
+    equal = list(_parts_of_equal(catalog, table, scan))
     every = max(rows, min(shape.rows, table.rows) if of_equal is None else of_equal)
     among = max(1.0, _region(catalog, table, equal, shape, every) * rows / every)
     order = _order(table, scan, shape)
     near = (
         1.0
         if order is None
-        else min((_near(catalog, table, equal, column) for column in order), default=0.0)
+        else min((_near(catalog, table, equal, each) for each in order), default=0.0)
     )
     in_order = sum(pages_fetched(among, each) for each in _passes(order or (), rows, every))
     return max(1.0, near**2 * in_order + (1 - near**2) * rows)
@@ -93,12 +94,12 @@ def _passes(order: Sequence[CatalogColumn], rows: float, every: float) -> Iterat
 def _region(
     catalog: Catalog,
     table: CatalogTable,
-    equal: Collection[CatalogColumn],
+    equal: Collection[float],
     shape: IndexShape,
     rows: float,
 ) -> float:
-    """Return the blocks among which the rows are that have equal keys and satisfy the predicate."""
-    parts = _parts(catalog, table, equal, shape)
+    """Return the blocks among which the rows are that have equal keys, each in a part of them, and satisfy the predicate."""
+    parts = (*equal, *_parts_of_predicate(catalog, table, shape))
     least = rows / table.rows
     return table.pages * max(least, min(parts, default=1.0))
 
@@ -106,35 +107,35 @@ def _region(
 def _near(
     catalog: Catalog,
     table: CatalogTable,
-    equal: Collection[CatalogColumn],
+    equal: Collection[float],
     column: CatalogColumn,
 ) -> float:
     """Return how far rows with equal keys follow the order of a further one where they are stored."""
-    share = min(_parts_of_equal(catalog, table, equal), default=1.0)
+    share = min(equal, default=1.0)
     correlation = abs(column.correlation or 0.0)
     chance = _DEVIATIONS / math.sqrt(max(1.0, min(_SAMPLE, table.rows)))
     is_within = _FEWEST_IN_ORDER * share < correlation < _MOST_IN_ORDER * share
     return 1.0 if is_within and correlation > chance else nearness(catalog, table, [column])
 
 
-def _parts_of_equal(
-    catalog: Catalog, table: CatalogTable, equal: Collection[CatalogColumn]
-) -> Iterator[float]:
-    for column in equal:
+def _parts_of_equal(catalog: Catalog, table: CatalogTable, scan: PlanNode) -> Iterator[float]:
+    """Yield the parts of a table's blocks among which the rows are that have each of the keys compared for equality."""
+    for column in bound_columns(scan, table, EQUAL - _EMPTY):
         share = 1 / max(1.0, column.distinct)
         yield 1 - nearness(catalog, table, [column]) ** 2 * (1 - share)
+    # where the values are that a column has, does not tell where it has none
+    for column in bound_columns(scan, table, _EMPTY):
+        yield share_of_blocks(catalog, table, column)
 
 
-def _parts(
-    catalog: Catalog, table: CatalogTable, equal: Collection[CatalogColumn], shape: IndexShape
+def _parts_of_predicate(
+    catalog: Catalog, table: CatalogTable, shape: IndexShape
 ) -> Iterator[float]:
-    yield from _parts_of_equal(catalog, table, equal)
     share = min(1.0, shape.rows / table.rows)
     for term in terms.conditions(shape.predicate).terms if shape.predicate else ():
         column = table.columns.get(bare(term.operand.text))
         if term.kind is Kind.IS_NULL and column is not None:
             yield share_of_blocks(catalog, table, column)
     for name in terms.columns(shape.predicate) if shape.predicate else ():
-        # where the values are that a column has, does not tell where it has none
         if name in table.columns and not table.columns[name].null_fraction:
             yield 1 - nearness(catalog, table, [table.columns[name]]) ** 2 * (1 - share)

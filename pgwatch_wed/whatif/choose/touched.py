@@ -51,6 +51,7 @@ _STREAMING = frozenset(
 )
 _ONCE = frozenset({"Materialize", "Hash"})
 _PASSING_ALL = frozenset({"Sort", "Incremental Sort", "Limit", "Subquery Scan"})
+_VALUES = EQUAL - {Kind.IS_NULL}
 _STOPS_AT_ONE = frozenset({"Semi", "Anti"})
 _INDEX_SCANS = frozenset({"Index Scan", "Index Only Scan"})
 
@@ -62,12 +63,14 @@ TableName = tuple[str, str]
 class _Run:
     """How a node is run: how often, which part of its rows is read each time, by how many processes together.
 
-    ``fresh`` is the part of the planner's rows that a round of a recursive query has got from the last one.
+    ``taken`` is the part of the rows that it returns that LIMIT takes: less than is read where those that a filter excludes may come
+    first. ``fresh`` is the part of the planner's rows that a round of a recursive query has got from the last one.
     """
 
     loops: float = 1.0
     part: float = 1.0
     processes: float = 1.0
+    taken: float = 1.0
     fresh: float = 1.0
 
 
@@ -202,10 +205,12 @@ class Touched:
         children = node.get("Plans", ())
         if node["Node Type"] == "Bitmap Heap Scan":  # its bitmaps are its own
             children = [c for c in children if c not in inputs(node)]
-        flow = replace(run, part=run.part if node["Node Type"] in _STREAMING else 1.0)
+        flow = run if node["Node Type"] in _STREAMING else replace(run, part=1.0, taken=1.0)
         if node["Node Type"] == "Limit" and children:
-            read = inputs(node)[0]
-            flow = replace(flow, part=flow.part * self._limited(node, read, run, call))
+            part, taken = self._limited(node, inputs(node)[0], run, call)
+            flow = replace(flow, part=flow.part * part, taken=flow.taken * taken)
+        if node.get("Join Type") in _STOPS_AT_ONE:
+            flow = replace(flow, taken=flow.part)  # as a filter, it takes more than it returns
         if node["Node Type"] in ("Gather", "Gather Merge"):
             workers = float(node.get("Workers Planned", 0))
             own = workers + max(0.0, 1 - _LEADER_BUSY * workers)
@@ -229,31 +234,32 @@ class Touched:
             name = str(child.get("Subplan Name", ""))
             if f"hashed {name}" in str(node):
                 return _Run()
-            return _Run(run.loops * max(1.0, run.part * self._rows_asking(node, name)))
+            return _Run(run.loops * max(1.0, self._rows_asking(node, name, run)))
         if child["Node Type"] in _ONCE:
-            return replace(flow, loops=run.processes, part=1.0)
+            return replace(flow, loops=run.processes, part=1.0, taken=1.0)
         if node["Node Type"] == "Nested Loop" and kind == "Inner":
             outer = inputs(node)[0]
             times = max(1.0, float(outer.get("Plan Rows", 1)) * call.driven.factor(outer))
-            times *= flow.part
+            times *= flow.taken
             if _is_recursive(outer):
                 times *= flow.fresh
             stops = node.get("Join Type") in _STOPS_AT_ONE
             part = 1 / max(1.0, float(child.get("Plan Rows", 1))) if stops else 1.0
-            return replace(flow, loops=flow.loops * max(1.0, times), part=part)
+            return replace(flow, loops=flow.loops * max(1.0, times), part=part, taken=part)
         if node["Node Type"] == "Memoize":
             return flow
-        if node["Node Type"] in ("Hash Join", "Merge Join") and kind == "Inner":
-            return replace(flow, part=1.0)
-        return flow
+        if node["Node Type"] == "Hash Join" and kind == "Inner":
+            return replace(flow, part=1.0, taken=1.0)
+        return flow  # a merge join reads both in the same order, one as far as the other
 
-    def _rows_asking(self, node: PlanNode, subplan: str) -> float:
+    def _rows_asking(self, node: PlanNode, subplan: str, run: _Run) -> float:
         """Return for how many rows of a node a subplan is run: all that the other conditions do not exclude if its filter asks it."""
         rows = max(1.0, float(node.get("Plan Rows", 1)))
-        share = subplans.assumed(str(node.get("Filter") or ""), subplan)
+        filtered = str(node.get("Filter") or "")
+        share = subplans.assumed(filtered, subplan)
         if share is None or "Alias" not in node:
-            return rows
-        return min(self._before_filter(node, rows), rows / share)
+            return rows * (run.part if subplan in filtered else run.taken)
+        return run.part * min(self._before_filter(node, rows), rows / share)
 
     def _before_filter(self, scan: PlanNode, rows: float) -> float:
         """Return the rows of a scan before its filter."""
@@ -262,8 +268,13 @@ class Touched:
             return max(rows, _rows_of_bitmap(scan, table))
         return self._passed_over(scan)
 
-    def _limited(self, limit: PlanNode, child: PlanNode, run: _Run, call: _Call) -> float:
-        """Return the part of its input that LIMIT reads: between that for rows spread evenly and that for rows that come last."""
+    def _limited(
+        self, limit: PlanNode, child: PlanNode, run: _Run, call: _Call
+    ) -> tuple[float, float]:
+        """Return the part of its input that LIMIT reads, and that of the rows that it takes.
+
+        What is read is between that for rows spread evenly and that for rows that come last.
+        """
         scan = _driving(child)
         table = None if scan is None else self._catalog.table_of(scan)
         times = least = 1.0
@@ -274,15 +285,16 @@ class Touched:
         if wanted >= planned:  # it tells no more than that LIMIT is not below what is planned
             wanted = max(wanted, call.returned, planned * least)
         even = min(1.0, wanted / returned)
+        taken = call.short + (1 - call.short) * even
         is_all = scan is None or ("Filter" not in scan and _kept(child) > _MOST_PASS)
         if scan is None or table is None or is_all:
-            return even
+            return even, even
         among = members(self._catalog, table, scan)
         if among != 1:
             # the rows of several values are spread evenly, those of one may all come last
-            return call.short + (1 - call.short) * min(1.0, even / among)
+            return call.short + (1 - call.short) * min(1.0, even / among), taken
         if _is_by_distance(scan) and not call.short:
-            return even
+            return even, even
         matching = min(1.0, returned / max(1.0, self._passed_over(scan)))
         known = precedence(self._catalog, table, scan, self._shape, self._meeting)
         # a loop asks for all values, and those whose rows are all old take most
@@ -291,7 +303,7 @@ class Touched:
             fear = 0.0  # as where most rows meet each condition
         within = part_expected(even, min(1.0, matching / max(known.share, matching)), 0.0, fear)
         before = 0.0 if known.is_first else 1 - known.share
-        return call.short + (1 - call.short) * (before + known.share * within)
+        return call.short + (1 - call.short) * (before + known.share * within), taken
 
     def _times(self, scan: PlanNode, table: CatalogTable) -> float:
         found = times_planned(self._catalog, table, scan, _rows_of_scan(scan, table))
@@ -384,7 +396,7 @@ class Touched:
         # each condition leaves rows out of those that are together
         shapes = (self._shape(b["Index Name"]) or _UNKNOWN_SHAPE for b in bitmaps)
         widest = min(shapes, key=lambda s: s.rows, default=_UNKNOWN_SHAPE)
-        columns, equal = bound_columns(node, table), bound_columns(node, table, EQUAL)
+        columns, equal = bound_columns(node, table), bound_columns(node, table, _VALUES)
         together = _together(table, rows, widest, columns, equal)
         near = nearness(self._catalog, table, columns)
         heap = _mixed(near, together, pages_fetched(table.pages, rows))
@@ -473,12 +485,13 @@ def _read_once(node: PlanNode) -> Iterator[PlanNode]:
 def _in_turn(children: Sequence[PlanNode], flow: _Run) -> Iterator[tuple[PlanNode, _Run]]:
     """Yield what LIMIT reads of the inputs of Append, one after the other: the last ones not at all."""
     rows = [max(1.0, float(child.get("Plan Rows", 1))) for child in children]
-    left = flow.part * sum(rows)
+    left, wanted = flow.part * sum(rows), flow.taken * sum(rows)
     for child, number in zip(children, rows, strict=True):
         if left <= 0:
             return
-        yield child, replace(flow, part=min(1.0, left / number))
-        left -= number
+        taken = min(1.0, max(0.0, wanted) / number)
+        yield child, replace(flow, part=min(1.0, left / number), taken=taken)
+        left, wanted = left - number, wanted - number
 
 
 def _rounds(first: PlanNode, run: _Run, call: _Call) -> _Run:
