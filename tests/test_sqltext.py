@@ -159,7 +159,12 @@ def test_a_value_of_one_call_in_an_expression_is_seen(text: str, has: bool) -> N
             "(state = ANY ('{new,ready}'::text[]))",
             (("state", "new"), ("state", "ready")),
         ),
-        ("CASE WHEN (id = 7) THEN 0 ELSE 1 END", None),
+        ("CASE WHEN (kind = 7) THEN 0 ELSE 1 END", (("kind", "7"),)),
+        (
+            "((NOT read) AND (kind <> ALL ('{5,19}'::integer[])))",
+            (("kind", "5"), ("kind", "19")),
+        ),
+        ("CASE WHEN (id > 7) THEN 0 ELSE 1 END", None),
         ("CASE WHEN (state = 'new'::text) THEN similarity(name, 'x'::text) ELSE 0 END", None),
         ("lower(name)", ()),
     ],
@@ -167,7 +172,7 @@ def test_a_value_of_one_call_in_an_expression_is_seen(text: str, has: bool) -> N
 def test_the_states_in_an_expression_are_told_from_values(
     text: str, compared: tuple[tuple[str, str], ...] | None
 ) -> None:
-    assert terms.compared_texts(text) == compared
+    assert terms.compared_values(text) == compared
 
 
 def test_a_distance_orders_by_the_column_and_not_by_the_value() -> None:

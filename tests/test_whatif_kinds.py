@@ -46,6 +46,7 @@ insert into jobs select g, case when g % 400 = 0 then 'queued' when g % 900 = 1 
     case when g % 5 < 3 then timestamptz '2024-06-01' end, g % 300 = 0, g % 40, repeat(md5(g::text), 4),
     case when g % 500 = 0 then 'new' when g % 700 = 0 then 'retried' else 'over' end::step, array[g % 977, g % 4999]
 from generate_series(1, 30000) g;
+alter table jobs add level int not null default 3;
 create table pages (id int primary key, url text, body text);
 alter table pages alter url set storage external, alter body set storage external;
 insert into pages select g, 'https://' || md5(g::text) || case when g % 500 = 0 then (select string_agg(md5((g + i)::text), '')
@@ -122,6 +123,10 @@ SERVED: dict[str, Statement] = {
     "a state first, by CASE": (
         "select payload from jobs where tenant = 5 order by case when state = 'ready' then 0 else 1 end, id desc limit 20",
         "USING btree (tenant, (CASE WHEN state = CAST('ready' AS text) THEN 0 ELSE 1 END), id DESC)",
+    ),
+    "numbers of states last, by a list": (
+        "select payload from jobs where tenant = 5 order by level not in (5, 6) desc, id desc limit 20",
+        "USING btree (tenant, (level <> ALL(CAST('{5,6}' AS integer[]))), id)",
     ),
     "wide values": ("select id from pages where url = 'https://x'", "USING hash (url)"),
     "only wide values": ("select id from messages where body = 'x'", "USING hash (body)"),
@@ -207,6 +212,22 @@ def test_a_state_that_not_all_texts_of_a_statement_have_is_in_no_index(lab: Lab)
 
     assert any("queued" in p for p in predicates(one))
     assert {p for p in predicates(one, other) if p} == {"deleted_at IS NULL"}
+
+
+def test_numbers_that_not_all_texts_of_a_statement_have_are_in_no_key(lab: Lab) -> None:
+    text = "select payload from jobs where tenant = 5 order by {} limit 20"
+    one, other = (query(text.format(f"level not in ({n}, 9) desc, id desc")) for n in (7, 8))
+    reference = query(text.format("tenant not in (5, 6) desc, id desc"))
+
+    def expressions(*texts: Query) -> set[str]:
+        costs = Costs(lab, TimeLeft(60.0), guard=True)
+        costs.begin(texts[0], lab.plan(texts[0]))
+        found = suggested(costs, [texts[0]], 3, varying(texts))
+        keys = (k for i in found[texts[0].name].indexes for k in i.keys)
+        return {k.text for k in keys if k.column is None}
+
+    assert any("{7,9}" in e for e in expressions(one))
+    assert expressions(one, other) == expressions(reference) == set()
 
 
 def test_the_key_of_a_document_is_inferred_from_the_rows_that_were_counted(lab: Lab) -> None:

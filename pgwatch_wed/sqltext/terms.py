@@ -319,31 +319,30 @@ def holds_value(text: str) -> bool:
 
 
 @lru_cache(maxsize=20_000)
-def compared_texts(text: str) -> tuple[tuple[str, str], ...] | None:
-    """Return each column that an expression compares for equality with a text, and that text; None if it holds any other value.
+def compared_values(text: str) -> tuple[tuple[str, str], ...] | None:
+    """Return each column that an expression compares for equality with a value, and that value; None if it holds any other one.
 
     ``CASE WHEN state = 'running' THEN 0 ELSE 1 END`` holds the text of a state, with which an index serves every call.
     """
     found: list[tuple[str, str]] = []
     for node in trees.walk(_parse(text)):
         if _has_value(node):
-            compared = _compared_texts(node)
+            compared = _compared_values(node)
             if not compared:
                 return None
             found += compared
     return tuple(found)
 
 
-def _compared_texts(given: Any) -> list[tuple[str, str]]:
+def _compared_values(given: Any) -> list[tuple[str, str]]:
     node: Any = given
     if not isinstance(given, ast.A_Expr) or trees.names(node.name)[-1] not in _EQUALITY:
         return []
     for side, other in ((node.lexpr, node.rexpr), (node.rexpr, node.lexpr)):
         column, value = trees.without_casts(side), trees.without_casts(other)
-        is_text = isinstance(value, ast.A_Const) and isinstance(value.val, ast.String)
-        if isinstance(column, ast.ColumnRef) and is_text:
+        if isinstance(column, ast.ColumnRef) and isinstance(value, ast.A_Const):
             name = trees.names(column.fields)[-1]
-            return [(name, each) for each in _members(str(value.val.sval))]
+            return [(name, each) for each in _members(trees.constant(value) or "")]
     return []
 
 

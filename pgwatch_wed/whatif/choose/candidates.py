@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from itertools import permutations
 
 from pgwatch_wed.sqltext import forms
-from pgwatch_wed.sqltext.terms import Conjunction, Kind, SortKey, Term, constants
+from pgwatch_wed.sqltext.terms import Conjunction, Kind, SortKey, Term, constants, holds_value
 from pgwatch_wed.whatif.catalog import Catalog, CatalogTable
 from pgwatch_wed.whatif.choose import indexable, methods
 from pgwatch_wed.whatif.choose.indexable import CandidateOptions
@@ -61,7 +61,15 @@ def candidates(use: TableUse, catalog: Catalog, options: CandidateOptions) -> li
         found |= dict.fromkeys(_covering(use, catalog, plain))
         found |= dict.fromkeys(_partial(use, catalog, terms, options))
         found |= dict.fromkeys(methods.candidates(use, catalog, terms, options))
-    return [i for i in found if not _is_too_wide(use, catalog, i)]
+    return [
+        i for i in found if not _is_too_wide(use, catalog, i) and not _serves_one_call(i, options)
+    ]
+
+
+def _serves_one_call(index: Candidate, options: CandidateOptions) -> bool:
+    """Tell whether an expression of the key compares with a value that other texts of the statement do not have."""
+    compared = (k.text for k in index.keys if k.column is None and holds_value(k.text))
+    return any(not constants(text).isdisjoint(options.varying) for text in compared)
 
 
 def _is_too_wide(use: TableUse, catalog: Catalog, index: Candidate) -> bool:

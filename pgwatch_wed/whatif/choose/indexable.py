@@ -67,9 +67,10 @@ def _serves_all_calls(table: CatalogTable, text: str) -> bool:
     """Tell whether an expression holds no value of one call, but at most states."""
     if not terms.holds_value(text):
         return True
-    compared = terms.compared_texts(text)
+    compared = terms.compared_values(text)
     return compared is not None and all(
-        (column := table.columns.get(name)) is not None and _names_states(column) and is_name(value)
+        (column := table.columns.get(name)) is not None
+        and (is_name(value) if _names_states(column) else _numbers_states(column))
         for name, value in compared
     )
 
@@ -148,6 +149,12 @@ def _names_states(column: CatalogColumn) -> bool:
     return is_text and column.distinct <= _MOST_STATES and not column.is_virtual
 
 
+def _numbers_states(column: CatalogColumn) -> bool:
+    """Tell whether a column has few values, which are numbers and seem to be no keys of another table."""
+    is_few = column.base_type in _WHOLE and column.distinct <= _MOST_STATES
+    return is_few and not column.is_virtual and not _is_named_as_key(column)
+
+
 def is_name(text: str) -> bool:
     """Tell whether a text is the name of something, without numbers that would make it one of many."""
     return len(text) <= _LONGEST_STATE and _STATE.fullmatch(text) is not None
@@ -158,4 +165,8 @@ def _is_reference(catalog: Catalog, table: CatalogTable, column: CatalogColumn) 
     is_declared = any(
         column.name in key.columns for key in catalog.foreign_keys if key.table_oid == table.oid
     )
-    return is_declared or column.name.lower().endswith("id")
+    return is_declared or _is_named_as_key(column)
+
+
+def _is_named_as_key(column: CatalogColumn) -> bool:
+    return column.name.lower().endswith("id")
