@@ -7,7 +7,8 @@ import psycopg
 import pytest
 
 from pgwatch_wed.whatif.lab import source
-from pgwatch_wed.whatif.lab.lab import DATABASE, Lab
+from pgwatch_wed.whatif.lab.lab import Lab
+from pgwatch_wed.whatif.lab.lab_connections import DATABASE
 from pgwatch_wed.whatif.model import Candidate, Key, Query
 from tests import servers
 from tests.psql import psql

@@ -7,7 +7,8 @@ import pytest
 from psycopg import sql
 
 from pgwatch_wed.whatif.lab import source, surroundings
-from pgwatch_wed.whatif.lab.lab import DATABASE, Lab
+from pgwatch_wed.whatif.lab.lab import Lab
+from pgwatch_wed.whatif.lab.lab_connections import DATABASE
 from pgwatch_wed.whatif.model import Candidate, Key, PlanError
 from tests.planning import query, real_plan, shape
 from tests.psql import psql

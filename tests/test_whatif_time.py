@@ -227,7 +227,7 @@ def test_types_that_were_not_found_in_time_are_found_later(lab: Lab) -> None:
 def test_usual_values_are_read_once(lab: Lab, monkeypatch: pytest.MonkeyPatch) -> None:
     table = lab.catalog.by_name["public", "big"]
     first = lab.usual_values(table, "c")
-    monkeypatch.setattr(lab, "_guest", None)
+    monkeypatch.setattr(lab._connections, "guest", None)
     assert len(first) == 50
     assert lab.usual_values(table, "c") == first
 

@@ -56,11 +56,17 @@ class Oracle(Protocol):
 
     engine: str
     jobs: int
-    catalog: Catalog
-    calls: int
     notes: list[str]
     is_c_collation: bool
     text_search: str
+
+    @property
+    def catalog(self) -> Catalog:
+        """The target's tables and indexes."""
+
+    @property
+    def calls(self) -> int:
+        """How often a plan was computed."""
 
     def add(self, indexes: Iterable[Candidate]) -> None:
         """Add candidates; :meth:`refusal` tells which of them the server refuses."""
