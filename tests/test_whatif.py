@@ -340,6 +340,21 @@ def test_entries_of_an_update_that_reads_more_than_planned_cost_no_more(lab: Lab
     assert fast == slow  # an update that takes less than is usual tells what it takes at most
 
 
+def test_entries_of_an_update_that_reads_less_than_planned_cost_no_less(lab: Lab) -> None:
+    update = query("update orders set status = 'x' where status = $1", rows=10.0)
+    changes = {update.name: writes.writes(update, lab.plan(update).tree, lab.catalog)}
+    state = Candidate("public", "orders", (Key.of("status"),))
+    weights, measured, usual = {update.name: 1e-6}, {update.name: 1000.0}, {update.name: 1e-6}
+    found = [
+        writes.burdens(lab.catalog, changes, weights, measured, usual, {update.name: block})[
+            0
+        ].cost([state])
+        for block in (1e-9, 0.01, 1000.0)
+    ]
+    # a row of the planner's cost, three blocks, and no more than all of the time; in three indexes, and for VACUUM
+    assert found == pytest.approx([5 * 10 * 4e-6, 5 * 10 * 0.03, 5 * 1000])
+
+
 @pytest.mark.parametrize(
     ("rows", "least", "most"), [(None, 1000, 3000), (0.0, 0, 0), (2.5, 2.5, 2.5)]
 )

@@ -10,7 +10,7 @@ from pgwatch_wed.whatif.choose import counted_blocks, one_each, workers, writes
 from pgwatch_wed.whatif.choose.late import has_limit, least_short, scans_of_limit, short_share
 from pgwatch_wed.whatif.choose.measured import passing_scan, with_measured_rows
 from pgwatch_wed.whatif.choose.pool import Known, Pool
-from pgwatch_wed.whatif.choose.risk import Judge
+from pgwatch_wed.whatif.choose.risk import ExpectedCost, Judge
 from pgwatch_wed.whatif.choose.rows_found import as_told
 from pgwatch_wed.whatif.choose.time_left import ASKED, TimeLeft
 from pgwatch_wed.whatif.choose.touched import Touched
@@ -28,6 +28,7 @@ from pgwatch_wed.whatif.oracle import Oracle
 _MIN_GAIN = 0.0005
 _MIN_OF_REST = 0.01
 _BUILT_AT_ONCE = 100
+_BEGUN = 25.0  # blocks that are read in the time that it takes to begin and to end a call
 
 
 class Costs:
@@ -57,7 +58,7 @@ class Costs:
         self._writes: dict[str, list[Write]] = {}
         self._burdens: list[Burden] | None = None  # each set that is tried asks for them
         self._build_seconds = 0.0
-        self.pool = Pool(self.plan, self._judge)
+        self.pool = Pool(self.plan, self._valued)
 
     def plan(self, query: Query, indexes: Configuration = frozenset()) -> Plan:
         """Return a plan at the cost of the rows that were counted. Raises :class:`PlanError`."""
@@ -104,6 +105,22 @@ class Costs:
     def expected(self, query: Query, plan: Plan) -> float:
         """Return what a plan is expected to cost, which may be more than the planner says."""
         return self._judge.expected(query, plan)
+
+    def _valued(self, query: Query, plan: Plan) -> ExpectedCost:
+        """Return the costs of a plan. A write saves no larger share of them than of the blocks that were counted, since what it changes remains.
+
+        If its values are others than those that are assumed, the server, which knows them, may have found the rows in fewer.
+        """
+        judged = self._judge(query, plan)
+        is_whole = query.calls == query.whole.calls
+        if not (plan.used and query.is_write and query.rows is not None and query.blocks):
+            return judged
+        if not is_whole:
+            return judged  # they are the mean of all calls
+        now = self._added(query, frozenset())
+        blocks = self._touched.blocks(plan.tree, query.rows, now, short=short_share(query.whole))
+        least = self.base[query.name] * min(1.0, blocks / query.blocks)
+        return ExpectedCost(max(judged.expected, least), max(judged.value, least))
 
     def present(self, query: Query) -> float:
         """Return the weighted cost without changes."""
@@ -193,7 +210,14 @@ class Costs:
     def _weighed(self) -> list[Burden]:
         weights = {q.name: q.weight for q in self.queries}
         measured = {q.name: q.total_ms for q in self.queries if q.total_ms is not None}
-        return writes.burdens(self.oracle.catalog, self._writes, weights, measured, self._usual)
+        block = {
+            q.name: q.total_ms / (_BEGUN + q.blocks)
+            for q in self.queries
+            if q.total_ms is not None and q.blocks is not None
+        }
+        return writes.burdens(
+            self.oracle.catalog, self._writes, weights, measured, self._usual, block
+        )
 
     @property
     def _usual(self) -> dict[str, float]:
@@ -355,6 +379,17 @@ class Costs:
         """Return the most blocks that a call of a write touches beside what its plan reads; infinite if that is not known."""
         with suppress(PlanError):
             return self._touched.most_written(self.oracle.plan(query).tree, query.rows)
+        return math.inf
+
+    def newly_written(self, query: Query, chosen: Configuration) -> float:
+        """Return the blocks that a call of a write touches in addition for its entries in new indexes; infinite if that is not known."""
+        with suppress(PlanError):
+            tree, touched = self.oracle.plan(query).tree, self._touched
+            now, then = (
+                touched.written(tree, query.rows, self._added(query, s))
+                for s in (frozenset(), chosen)
+            )
+            return max(0.0, then - now)
         return math.inf
 
     def without_idlers(self, chosen: Configuration) -> Configuration:

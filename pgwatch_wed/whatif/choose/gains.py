@@ -111,7 +111,8 @@ class Gains:
             beyond = max(0.0, before - planned)
             if any(self._used(part) for part in parts):
                 beyond = min(beyond, self._costs.most_written(query))
-            return before, after + beyond
+            as_now = before + max(self._costs.newly_written(p, self._chosen) for p in parts)
+            return before, min(after + beyond, as_now)
         present = sum(map(self._costs.present, parts))
         is_cheaper = sum(self._costs.weighted(p, self._chosen) for p in parts) < present
         # values may be others than those that are assumed, but the server would then have stayed with what it had

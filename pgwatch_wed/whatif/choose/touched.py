@@ -33,6 +33,9 @@ _RANDOM_PAGE = 4.0  # the planner's charge for a page of an index that is no B-t
 _FANOUT = 250.0  # entries of an inner page of a B-tree
 _UNKNOWN_SHAPE = IndexShape(1000.0, 200_000.0)
 _MOST_ROW = 3.0  # blocks of a table for a row that is changed: of its old and new place, and where there is space
+_VERSION = 2.0  # more of them for a new version of a row: of what tells that all see a page, and to see that its key is unique
+_MOVED = 4.0  # as most often for a new version
+_IN_PLACE = 2.0  # and for one that no index refers to (HOT)
 _TREE = 2.0  # blocks from the root to where a row is in a tree of rows
 _ENTRY = 3.0  # blocks from the root to where an entry is put
 _MOST_PASS = 0.5
@@ -180,10 +183,16 @@ class Touched:
         """Return the blocks of a call that do not depend on values: of tables that are read once and whole, and of changed rows."""
         read = map(self._catalog.table_of, _read_once(tree))
         found = sum(table.pages for table in read if table is not None)
+        return found + self.written(tree, counted, added)
+
+    def written(
+        self, tree: PlanNode, counted: float | None, added: Mapping[TableName, float]
+    ) -> float:
+        """Return the blocks of a call for the rows that it was counted to change, and their entries in indexes."""
         table = self._catalog.table_of(tree)
         if tree["Node Type"] != "ModifyTable" or table is None:
-            return found
-        return found + self._written(tree, table, _Call(added, None, 0.0, 1.0, 0.0, counted, None))
+            return 0.0
+        return self._written(tree, table, _Call(added, None, 0.0, 1.0, 0.0, counted, None))
 
     def _shares_read(self, node: PlanNode, run: _Run, call: _Call) -> dict[str, float]:
         """Return by name which share of a CTE is read: it is computed as far as that."""
@@ -424,7 +433,10 @@ class Touched:
         entries = call.added.get((root.schema, root.name), 0.0)
         if node.get("Operation") == "Insert":
             entries += len(self._catalog.indexes_of.get(table.oid, ()))
-        return rows * (1 + _ENTRY * entries)
+        own = 1.0
+        if node.get("Operation") == "Update":
+            own = _MOVED if entries else _IN_PLACE
+        return rows * (own + _ENTRY * entries)
 
     def most_written(self, tree: PlanNode, counted: float | None) -> float:
         """Return the most blocks that a write touches beside what its plan reads, for the rows that it was counted to change.
@@ -435,6 +447,7 @@ class Touched:
         if table is None or tree["Node Type"] != "ModifyTable" or table.has_triggers:
             return math.inf
         keys, is_delete = self._catalog.foreign_keys, tree.get("Operation") == "Delete"
+        most = _MOST_ROW + _VERSION * (tree.get("Operation") == "Update")
         if is_delete and any(key.referenced_oid == table.oid for key in keys):
             return math.inf
         if any(node["Node Type"] == "ModifyTable" for node in walk(tree) if node is not tree):
@@ -444,7 +457,7 @@ class Touched:
             rows = max((float(c.get("Plan Rows", 1)) for c in tree.get("Plans", ())), default=1.0)
         added = len(self._catalog.indexes_of.get(table.oid, ()))
         added += sum(key.table_oid == table.oid for key in keys)
-        return rows * (_MOST_ROW + _ENTRY * added * (not is_delete))
+        return rows * (most + _ENTRY * added * (not is_delete))
 
 
 def _together(

@@ -20,6 +20,7 @@ _ENTRY = {"btree": 1.0, "hash": 1.0, "gin": 8.0, "gist": 2.0, "brin": 0.05}
 _ALONE = 4.0
 # VACUUM takes old entries out of an index all at once, but comes twice to the page of a row version that HOT leaves to the next reader.
 _VACUUMED = 2.0
+_BLOCKS = 3.0  # of an index, from its root to where an entry is put
 _AT_END = 1 / 3  # one block instead of the way from the root to a leaf
 _ORDERED = 0.99
 _VARIOUS = 100.0
@@ -81,13 +82,15 @@ def burdens(
     weights: Mapping[str, float],
     measured: Mapping[str, float],
     usual: Mapping[str, float] | None = None,
+    block: Mapping[str, float] | None = None,
 ) -> list["Burden"]:
     """Return what entries of indexes cost for the writes of statements.
 
     ``measured`` are the times of statements, where they are known. One more index takes no more than each of the parts
     that are there: the table and its other indexes, of which HOT updates write to none. The planner's cost of an INSERT is next to
     nothing, and does not tell. ``usual`` are the weights of statements if a unit of cost took as long for each as for most: an UPDATE
-    that takes longer reads more than is expected, but the entries that it adds do not cost more.
+    that takes longer reads more than is expected, but the entries that it adds do not cost more. Nor do they cost less if it reads less
+    than is expected: ``block`` is the time of one block in all calls of a statement, by those that were counted.
     """
     found = []
     for name, each in writes.items():
@@ -99,7 +102,10 @@ def burdens(
             weight = weights[name]
             if write.columns is not None and usual is not None:
                 weight = min(weight, usual.get(name, weight))
-            entry = min(weight * write.rows * alone, most)
+            entry = weight * write.rows * alone
+            if write.columns is not None and block is not None:
+                entry = max(entry, block.get(name, 0.0) * write.rows * _BLOCKS)
+            entry = min(entry, most)
             found.append(Burden(write.table, entry, write.columns, is_hot, others, write.constants))
     return found
 
