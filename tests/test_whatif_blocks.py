@@ -79,6 +79,10 @@ insert into posts select g, case when g % 10 > 6 then g * 7919::bigint % 5000 el
     case when g % 100 = 0 then at end, repeat('x', 100)
     from generate_series(1, 20000) g, lateral (select timestamptz '2024-01-01' + g * interval '1 minute') t (at);
 vacuum analyze posts;
+create table networks (network inet not null, other inet not null);
+insert into networks select network(set_masklen('1.0.0.0'::inet + g::bigint * 160000, 20 + g % 5)),
+    set_masklen('1.0.0.0'::inet + (g::bigint * 7919 % 20000) * 160000, 20 + g % 5) from generate_series(1, 20000) g;
+vacuum analyze networks;
 vacuum analyze jobs;
 vacuum analyze coded;
 vacuum analyze stays;
@@ -106,6 +110,8 @@ UNNOTED = Candidate("public", "stays", (Key.of("at"),), predicate="note is null"
 STATE = Candidate("public", "orders", (Key.of("is_open"),))
 NUMBERED = Candidate("public", "orders", (Key.of("id"),), ("customer",))
 PLACE = Candidate("public", "places", (Key.of("zip"), Key.of("city"), Key.of("state")))
+NETWORK = Candidate("public", "networks", (Key.of("network", "inet_ops"),), method="gist")
+OTHER = Candidate("public", "networks", (Key.of("other", "inet_ops"),), method="gist")
 HASH = Candidate("public", "orders", (Key.of("at"),), method="hash")
 BEHIND_STATE = Candidate("public", "orders", (Key.of("is_open"), Key.of("customer")))
 IN_TIME = Candidate("public", "orders", (Key.of("customer"), Key.of("at")))
@@ -273,6 +279,8 @@ def lab(shop: str) -> Iterator[Lab]:
                 KEYS,
                 PATHS,
                 PLACE,
+                NETWORK,
+                OTHER,
             ]
         )
         yield lab
@@ -450,6 +458,20 @@ def test_values_that_hardly_meet_by_chance_depend_on_each_other(
     fewer = {**scan, "Index Cond": "((places.zip = 77) AND (places.state = 3))"}  # four by chance
     assert dependent.times_least(fewer, table, 1.0, lab.catalog) == 1
     assert dependent.times_least(scan, table, 2.0, lab.catalog) == 1
+
+
+@pytest.mark.parametrize(("index", "times"), [(NETWORK, 2.0), (OTHER, 1.5)])
+def test_pages_of_networks_that_came_in_order_overlap(
+    lab: Lab, shop: str, index: Candidate, times: float
+) -> None:
+    text = f"select * from networks where {index.keys[0].text} >>= inet '11.22.33.44'"
+    plan = lab.plan(query(text), [index])
+    assert plan.used == {index}
+    touched = Touched(lab.catalog, lab.rows_in_order, lab.index_shape, lab.rows_meeting)
+    promised, real = touched.blocks(plan.tree), measured(shop, text, index)
+    assert (real > 4) is (index == NETWORK)
+    assert real / times - 1 <= promised <= times * real + 1
+    assert (promised > 6) is (index == NETWORK)
 
 
 def test_fewer_blocks_than_planned_do_not_make_counted_rows_fewer(lab: Lab) -> None:

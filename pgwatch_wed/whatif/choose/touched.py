@@ -56,6 +56,7 @@ _ONCE = frozenset({"Materialize", "Hash"})
 _PASSING_ALL = frozenset({"Sort", "Incremental Sort", "Limit", "Subquery Scan"})
 _VALUES = EQUAL - {Kind.IS_NULL}
 _STOPS_AT_ONE = frozenset({"Semi", "Anti"})
+_NETWORKS = frozenset({"inet", "cidr"})
 _INDEX_SCANS = frozenset({"Index Scan", "Index Only Scan"})
 
 
@@ -368,7 +369,9 @@ class Touched:
             fetched *= times
         walked = max(fetched, self._walked(node, fetched)) * part
         searches = _searches(node, shape)
-        blocks = searches * _descent(shape) + max(0.0, walked * _pages_per_row(shape) - searches)
+        blocks = searches * _descent(shape, table) + max(
+            0.0, walked * _pages_per_row(shape) - searches
+        )
         if shape.skips and walked > fetched * part:
             jumps = _jumps(node, table, shape) * _descent(shape)
             blocks = min(blocks, jumps + fetched * part * _pages_per_row(shape))
@@ -409,12 +412,12 @@ class Touched:
         together = _together(table, rows, widest, columns, equal)
         near = nearness(self._catalog, table, columns)
         heap = _mixed(near, together, pages_fetched(table.pages, rows))
-        return part * heap + sum(self._bitmap_index(each, more) for each in bitmaps)
+        return part * heap + sum(self._bitmap_index(each, table, more) for each in bitmaps)
 
-    def _bitmap_index(self, node: PlanNode, more: float) -> float:
+    def _bitmap_index(self, node: PlanNode, table: CatalogTable, more: float) -> float:
         shape = self._shape(node["Index Name"]) or _UNKNOWN_SHAPE
         if shape.method != "btree":
-            paths = _descent(shape) - 1 if shape.method == "gist" else 0.0
+            paths = _descent(shape, table) - 1 if shape.method == "gist" else 0.0
             if " @> " in str(node.get("Index Cond")):
                 # each row with a value is also looked up, from the root, in the tree of those with its key
                 rows = max(1.0, float(node["Plan Rows"]) * more)
@@ -543,14 +546,23 @@ def _passes_cte(tree: PlanNode) -> bool:
     return node["Node Type"] == "CTE Scan" and "Filter" not in node
 
 
-def _descent(shape: IndexShape) -> float:
-    """Return the pages from the root of a B-tree to a leaf; a hash tells the page, and in GiST, two paths may lead to what is near."""
+def _descent(shape: IndexShape, table: CatalogTable | None = None) -> float:
+    """Return the pages from the root of a B-tree to a leaf; a hash tells the page, and in GiST, two paths may lead to what is near.
+
+    A page of networks in GiST is known by the bits that all of them begin with, and splits where the next one differs. If they come in order,
+    pages are filled beyond that: at each bit that tells pages from each other, one has networks with either, and is read for both.
+    """
     if shape.method == "hash":
         return 1.0
     levels, pages = 1.0, shape.pages
     while pages > _FANOUT ** (levels - 1) + 1 and levels < 6:
         levels += 1
-    return 2 * levels - 1 if shape.method == "gist" else levels
+    if shape.method != "gist":
+        return levels
+    column = table.columns.get(shape.first or "") if table is not None else None
+    if column is None or column.base_type not in _NETWORKS:
+        return 2 * levels - 1
+    return levels + (column.correlation or 0.0) ** 2 * math.log2(max(1.0, pages))
 
 
 def _is_by_distance(scan: PlanNode) -> bool:
