@@ -162,6 +162,9 @@ CASES: dict[tuple[str, str], tuple[Case, ...]] = {
     ),
     ("whatif", "common_shares"): (Case({"name", "shares"}, values=PERSON),),
     ("whatif", "times"): (Case({"name", "first", "last", "bounds"}, values=PERSON),),
+    ("whatif", "beginnings"): (
+        Case({"name", "bounds", "common", "shares"}, values=PERSON | {"table": "town"}),
+    ),
     ("whatif", "value_sizes"): (Case({"name", "size", "share"}, values={"table_oid": "person"}),),
     ("whatif", "extended_statistics"): (Case(names(Stored), {"expressions": sql.SQL("null")}),),
     ("whatif", "secured"): (Case(names(SecuredRelation)),),

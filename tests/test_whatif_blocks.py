@@ -8,7 +8,9 @@ import psycopg
 import pytest
 
 from pgwatch_wed.sqltext.plan_trees import walk
+from pgwatch_wed.whatif.catalog import BeginningsSeen
 from pgwatch_wed.whatif.choose import (
+    beginnings,
     counted_blocks,
     dependent,
     late,
@@ -73,6 +75,8 @@ insert into jobs select at, case when g <= 15000 then at + interval '3 days' end
 create table places (zip int not null, city int not null, state int not null, note text not null);
 insert into places select z, z / 4, z / 20, repeat('x', 100)
     from (select g, g * 7919 % 500 as z from generate_series(1, 20000) g) as each;
+create table shelves (path text not null, customer int not null, note text not null);
+insert into shelves select '1/' || 10 + g % 30 || '/' || 100 + g % 900 || '/' || g, g % 500, repeat('x', 400) from generate_series(1, 20000) g;
 vacuum analyze places;
 create table posts (id int primary key, root int not null, kind int not null, deleted_at timestamptz, due_at timestamptz, note text not null);
 insert into posts select g, case when g % 10 > 6 then g * 7919::bigint % 5000 else 0 end, g * 7919::bigint % 40, case when g < 5000 and g % 3 = 0 then at end,
@@ -83,6 +87,7 @@ create table networks (network inet not null, other inet not null);
 insert into networks select network(set_masklen('1.0.0.0'::inet + g::bigint * 160000, 20 + g % 5)),
     set_masklen('1.0.0.0'::inet + (g::bigint * 7919 % 20000) * 160000, 20 + g % 5) from generate_series(1, 20000) g;
 vacuum analyze networks;
+vacuum analyze shelves;
 vacuum analyze jobs;
 vacuum analyze coded;
 vacuum analyze stays;
@@ -105,6 +110,7 @@ BEHIND = Candidate("public", "orders", (Key.of("customer"), Key.of("at"), Key.of
 KEYS = Candidate("public", "documents", (Key.of("body"),), method="gin")
 PATHS = Candidate("public", "documents", (Key.of("body", "jsonb_path_ops"),), method="gin")
 PREFIX = Candidate("public", "coded", (Key.of("code", "text_pattern_ops"),))
+SHELF = Candidate("public", "shelves", (Key.of("path", "text_pattern_ops"),))
 STAY = Candidate("public", "stays", (Key.of("at"),))
 UNNOTED = Candidate("public", "stays", (Key.of("at"),), predicate="note is null")
 STATE = Candidate("public", "orders", (Key.of("is_open"),))
@@ -231,6 +237,14 @@ CASES = {
         "select * from customers c where c.id < 90 and '2024-01-28' < (select max(o.at) from orders o where o.customer = c.id)",
         IN_TIME,
     ),
+    "below a path that no bound of the histogram is below": (
+        "select * from shelves where path like '1/12/102/%'",
+        SHELF,
+    ),
+    "looked up for each row below a path": (
+        "select o.* from shelves p join orders o on o.customer = p.customer where p.path like '1/12/102/%' and p.note <> 'y'",
+        SHELF,
+    ),
     "as often as the outer side has rows": (
         "select o.* from customers c join orders o on o.customer = c.id where c.id < 4",
         CUSTOMER,
@@ -276,6 +290,7 @@ def lab(shop: str) -> Iterator[Lab]:
                 UNNOTED,
                 COVERED,
                 PREFIX,
+                SHELF,
                 KEYS,
                 PATHS,
                 PLACE,
@@ -337,6 +352,67 @@ def test_where_rows_without_a_value_are_is_not_known(
     own = replace(every, last=last)
     monkeypatch.setitem(lab.catalog.times, (table.oid, "ended_at"), own)
     assert without_value.share_of_blocks(lab.catalog, table, column) == 1, reason
+
+
+TREE = tuple(f"top.d{n:02}.s{n * 397 % 400:03}.c{n}" for n in range(101))
+CODES = tuple(f"978-{n * 9900:06}-{n % 10}" for n in range(101))
+WORDS = tuple(f"{chr(97 + n // 10)}{chr(97 + n % 10)}nderson" for n in range(101))
+
+
+@pytest.mark.parametrize(
+    ("bounds", "condition", "least", "most"),
+    [
+        # 21 of the second of 4 labels, so 441 of the third
+        (
+            tuple(f"top.d{n // 5:02}.s{n}.c{n}" for n in range(101)),
+            "<@ 'top.d07.s999'::ltree",
+            44,
+            47,
+        ),
+        (
+            tuple(f"top.d{n // 5:02}.s{n}.c{n}" for n in range(101)),
+            "<@ 'top.d07.s9.c9'::ltree",
+            1,
+            1,
+        ),
+        (TREE, "<@ 'top'::ltree", None, None),  # each bound is below it
+        (CODES, "~~ '978-1234%'::text", 1.9, 2.1),  # ten of a digit, so 10,000 of four
+        (WORDS, "~~ 'aandz%'::text", 5, 20),  # ten of a letter, but 20,000 of nine, not of five
+        (WORDS, "~~ 'aand%s'::text", None, None),
+        (WORDS[:50], "~~ 'aandz%'::text", None, None),  # the planner does not rely on so few
+    ],
+)
+def test_how_many_rows_begin_with_something_is_told_by_how_many_beginnings_there_are(
+    lab: Lab,
+    monkeypatch: pytest.MonkeyPatch,
+    bounds: tuple[str, ...],
+    condition: str,
+    least: float | None,
+    most: float | None,
+) -> None:
+    table = lab.catalog.by_name["public", "shelves"]
+    seen = BeginningsSeen(bounds, (), ())
+    monkeypatch.setitem(lab.catalog.beginnings, (table.oid, "path"), seen)
+    scan = {"Node Type": "Seq Scan", "Alias": "shelves", "Filter": f"(shelves.path {condition})"}
+    found = beginnings.beginning(lab.catalog, table, scan)
+    if least is None or most is None:
+        assert found is None
+    else:
+        assert found is not None
+        assert least <= found.share * table.rows <= most
+
+
+def test_common_values_that_begin_with_it_are_known(
+    lab: Lab, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    table = lab.catalog.by_name["public", "shelves"]
+    seen = BeginningsSeen(CODES, ("978-123456-7", "978-999999-9"), (0.1, 0.2))
+    monkeypatch.setitem(lab.catalog.beginnings, (table.oid, "path"), seen)
+    scan = {"Node Type": "Seq Scan", "Filter": "(shelves.path ~~ '978-1234%'::text)"}
+    found = beginnings.beginning(lab.catalog, table, scan)
+    assert found is not None
+    assert found.share == pytest.approx(0.1001, abs=0.0001)
+    assert found.times == pytest.approx(1, abs=0.01)  # the planner knows them, too
 
 
 def test_a_partial_index_of_a_partitioned_table_has_the_rows_of_its_predicate(lab: Lab) -> None:

@@ -112,6 +112,15 @@ class TimesSeen:
     bounds: tuple[float, ...]
 
 
+@dataclass(frozen=True, slots=True)
+class BeginningsSeen:
+    """The bounds of the histogram of a column of texts or of paths in a tree, and its most common values with their shares."""
+
+    bounds: tuple[str, ...]
+    common: tuple[str, ...]
+    shares: tuple[float, ...]
+
+
 @dataclass(frozen=True)
 class Catalog:
     """Tables, indexes and foreign keys of a database."""
@@ -124,6 +133,7 @@ class Catalog:
     value_sizes: dict[tuple[int, str], tuple[tuple[int, float], ...]] = field(default_factory=dict)
     common_shares: dict[tuple[int, str], tuple[float, ...]] = field(default_factory=dict)
     times: dict[tuple[int, str], TimesSeen] = field(default_factory=dict)
+    beginnings: dict[tuple[int, str], BeginningsSeen] = field(default_factory=dict)
     expressions: dict[tuple[int, str], CatalogColumn] = field(default_factory=dict)
     contents: dict[tuple[int, Key], Content] = field(default_factory=dict)
 
@@ -246,7 +256,7 @@ def read(connection: psycopg.Connection[Any]) -> Catalog:
 
 
 def read_values(connection: psycopg.Connection[Any], catalog: Catalog, table: CatalogTable) -> None:
-    """Add what statistics tell about the values in a table's columns: sizes, shares of the most common, and times.
+    """Add what statistics tell about the values in a table's columns: sizes, shares of the most common, times, and texts.
 
     For all tables, it would be too much to keep. Repeated calls do nothing.
     """
@@ -257,6 +267,9 @@ def read_values(connection: psycopg.Connection[Any], catalog: Catalog, table: Ca
         catalog.common_shares[table.oid, name] = tuple(shares)
     for name, first, last, bounds in connection.execute(queries.composed("whatif", "times"), asked):
         catalog.times[table.oid, name] = TimesSeen(first, last, tuple(bounds))
+    texts = connection.execute(queries.composed("whatif", "beginnings"), asked)
+    for name, bounds, values, shares in texts:
+        catalog.beginnings[table.oid, name] = BeginningsSeen(*map(tuple, (bounds, values, shares)))
     found: dict[str, list[tuple[int, float]]] = {}
     for name, size, share in connection.execute(
         queries.composed("whatif", "value_sizes"), {"table_oid": table.oid}

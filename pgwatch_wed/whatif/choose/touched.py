@@ -17,6 +17,7 @@ from pgwatch_wed.whatif import usage
 from pgwatch_wed.whatif.catalog import Catalog, CatalogColumn, CatalogTable
 from pgwatch_wed.whatif.choose import subplans
 from pgwatch_wed.whatif.choose.array_elements import rows_of_elements
+from pgwatch_wed.whatif.choose.beginnings import Beginning, beginning
 from pgwatch_wed.whatif.choose.dependent import times_least
 from pgwatch_wed.whatif.choose.driven import Driven, driven
 from pgwatch_wed.whatif.choose.late import RowsInOrder, part_expected
@@ -50,6 +51,13 @@ _STREAMING = frozenset(
         *("Limit", "LockRows", "Result", "Subquery Scan", "Incremental Sort", "Unique", "Group"),
         *("WindowAgg", "Nested Loop", "Merge Append", "Gather Merge", "ProjectSet", "Append"),
         *("Gather", "Merge Join", "Hash Join", "Memoize"),
+    )
+)
+# What returns as many times more rows as its inputs do.
+_PROPORTIONAL = frozenset(
+    (
+        *("Nested Loop", "Hash Join", "Merge Join", "Hash", "Sort", "Incremental Sort"),
+        *("Materialize", "Gather", "Gather Merge", "Subquery Scan", "Memoize"),
     )
 )
 _ONCE = frozenset({"Materialize", "Hash"})
@@ -249,7 +257,10 @@ class Touched:
             return replace(flow, loops=run.processes, part=1.0, taken=1.0)
         if node["Node Type"] == "Nested Loop" and kind == "Inner":
             outer = inputs(node)[0]
-            times = max(1.0, float(outer.get("Plan Rows", 1)) * call.driven.factor(outer))
+            found = float(outer.get("Plan Rows", 1)) * call.driven.factor(outer)
+            if call.driven.factor(outer) == 1:
+                found *= self._times_found(outer, call)
+            times = max(1.0, found)
             times *= flow.taken
             if _is_recursive(outer):
                 times *= flow.fresh
@@ -315,11 +326,29 @@ class Touched:
         before = 0.0 if known.is_first else 1 - known.share
         return call.short + (1 - call.short) * (before + known.share * within), taken
 
+    def _times_found(self, node: PlanNode, call: _Call) -> float:
+        """Return how many times the planner's rows a node returns, as far as prefixes that it looks for tell."""
+        if node is call.scan:
+            return 1.0
+        table = self._catalog.table_of(node)
+        if table is not None:
+            found = beginning(self._catalog, table, node)
+            return 1.0 if found is None else found.times
+        if node["Node Type"] not in _PROPORTIONAL:
+            return 1.0
+        return math.prod(self._times_found(child, call) for child in inputs(node))
+
     def _times(self, scan: PlanNode, table: CatalogTable) -> float:
+        known = beginning(self._catalog, table, scan)
+        if known is not None:
+            return known.times
         found = times_planned(self._catalog, table, scan, _rows_of_scan(scan, table))
         return found * self._least(scan, table)
 
     def _least(self, scan: PlanNode, table: CatalogTable) -> float:
+        known = beginning(self._catalog, table, scan)
+        if known is not None:
+            return known.times
         return times_least(scan, table, _rows_of_scan(scan, table), self._catalog)
 
     def _passed_over(self, scan: PlanNode) -> float:
@@ -350,6 +379,8 @@ class Touched:
             case "Seq Scan" | "Sample Scan":
                 return loops * max(1.0, run.part * table.pages)
             case "Index Scan" | "Index Only Scan":
+                if node is not call.scan and beginning(self._catalog, table, node) is not None:
+                    rows, times = rows * times, 1.0
                 found = loops * self._index_scan(node, table, rows, run.part, times)
                 # the visibility map stays pinned
                 return found + 1 if node["Node Type"] == "Index Only Scan" else found
@@ -388,6 +419,12 @@ class Touched:
         if _is_by_distance(node):
             return min(table.rows, (self._shape(node["Index Name"]) or _UNKNOWN_SHAPE).rows)
         known = None if self._meeting is None else self._meeting(node)
+        below = beginning(self._catalog, table, node)
+        if below is not None and _is_bound(node, below):
+            shape = self._shape(node["Index Name"]) or IndexShape(table.rows, 1.0)
+            equal = bound_columns(node, table, EQUAL)
+            among = self._meeting(node, EQUAL) if equal and self._meeting is not None else None
+            return below.share * min(table.rows, shape.rows if among is None else among)
         if known is not None:
             return min(known, table.rows)
         columns = bound_columns(node, table, EQUAL)
@@ -563,6 +600,12 @@ def _descent(shape: IndexShape, table: CatalogTable | None = None) -> float:
     if column is None or column.base_type not in _NETWORKS:
         return 2 * levels - 1
     return levels + (column.correlation or 0.0) ** 2 * math.log2(max(1.0, pages))
+
+
+def _is_bound(scan: PlanNode, below: Beginning) -> bool:
+    """Tell whether a prefix bounds a scan of an index."""
+    found = terms.conditions(str(scan.get("Index Cond") or "")).terms
+    return any(t.operand.column == below.column and t.kind not in EQUAL for t in found)
 
 
 def _is_by_distance(scan: PlanNode) -> bool:
