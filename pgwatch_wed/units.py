@@ -98,8 +98,10 @@ def count(number: float, noun: str, plural: str = "") -> str:
 
 
 def share(value: float) -> str:
-    """Print 0.71 as ``71%``."""
-    return f"{value * 100:.0f}%" if value >= 0.0995 or value == 0 else f"{value * 100:.1f}%"
+    """Print 0.71 as ``71%``, 0.0053 as ``0.5%`` and 0.00034 as ``0.03%``."""
+    if value >= 0.0995 or value == 0:
+        return f"{value * 100:.0f}%"
+    return f"{value * 100:.1f}%" if abs(value) >= 0.0005 else f"{decimals(value * 100, 1)}%"
 
 
 def short(value: float) -> str:

@@ -1,5 +1,6 @@
 """Scripts for indexes on tables with partitions: run as printed, valid at every level, and undone to the letter."""
 
+import re
 import time
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -15,6 +16,7 @@ from pgwatch_wed.facts import Snapshot, Table
 from pgwatch_wed.remedies.indexes import IndexBuilder, drop
 from pgwatch_wed.remedies.script import Step
 from pgwatch_wed.target.collect import collect
+from tests import reports
 from tests.dumps import schema
 from tests.psql import psql
 from tests.servers import Server
@@ -431,3 +433,19 @@ def test_names_are_those_that_postgresql_would_choose(
         table(facts(db), name), f"({listed})"
     )
     assert script.sql.startswith(f"CREATE INDEX CONCURRENTLY {chosen} ON ")
+
+
+def test_partitions_come_as_they_were_created() -> None:
+    def of(oid: int, name: str, **values: object) -> Table:
+        return reports.blank(Table, oid=oid, schema="s", name=name, **values)
+
+    tables = (
+        of(1, "t", kind="p"),
+        of(4, "t_11", kind="r", parent_oid=1, pages=9),
+        of(2, "t_9", kind="r", parent_oid=1),
+        of(3, "t_10", kind="r", parent_oid=1),
+    )
+    snapshot = Snapshot(tool_version="0", server=reports.server(), tables=tables)
+    script = IndexBuilder(snapshot).build(tables[0], "USING btree (a)")
+    built = re.findall(r"CONCURRENTLY \w+ ON s\.(\w+)", script.sql)
+    assert built == ["t_9", "t_10", "t_11"]

@@ -2,7 +2,7 @@
 
 import pytest
 
-from pgwatch_wed.sqltext.statement_label import label
+from pgwatch_wed.sqltext.statement_label import ambiguous_names, label
 
 
 @pytest.mark.parametrize(
@@ -40,3 +40,24 @@ def test_a_name_is_one_short_line() -> None:
     assert found.endswith("…")
     assert len(found) <= 72
     assert "\n" not in found
+
+
+def test_no_word_is_cut() -> None:
+    text = "select * from orders where region = $1 and status = $2 and placed_at > $3 group by identifier"
+    assert label(text) == "SELECT orders by region, status, placed_at > group by identifier"
+    longer = text.replace("region", "sales_region_of_it")
+    assert label(longer) == "SELECT orders by sales_region_of_it, status, placed_at > group by…"
+
+
+def test_tables_of_the_same_name_have_their_schemas() -> None:
+    texts = (
+        "select * from a.orders where x = $1",
+        'insert into "B b".orders (x) values ($1)',
+        "select * from a.lines",
+        "update orders set x = $1",
+    )
+    ambiguous = ambiguous_names(texts)
+    assert ambiguous == {"orders"}
+    assert [label(text, ambiguous) for text in texts] == [
+        *("SELECT a.orders by x", "INSERT B b.orders", "SELECT lines", "UPDATE orders"),
+    ]

@@ -97,3 +97,10 @@ def test_counts_have_the_right_number() -> None:
     assert units.count(1, "statement") == "1 statement"
     assert units.count(0, "statement") == "0 statements"
     assert units.count(1234, "index", "indexes") == "1,234 indexes"
+
+
+def test_a_small_share_is_not_nothing() -> None:
+    shares = (0.71, 0.0996, 0.053, 0.0005, 0.00048, 0.0000312, 0.0)
+    assert [units.share(s) for s in shares] == [
+        *("71%", "10%", "5.3%", "0.1%", "0.05%", "0.003%", "0%"),
+    ]

@@ -54,6 +54,7 @@ REASONS = {
         "date_trunc($1, at) contains a parameter, so that no index on it can be tried"
     ),
     "select * from events where id = 7": "an index for it exists (events_pkey)",
+    "select * from events where id = $1 and amount > $2": "it uses events_pkey, and none of the indexes tried lowers its cost",
     "select * from tiny where name = $1": "an index on a table as small as public.tiny saves nothing",
     "select * from fresh where name = $1": "statistics show no rows in public.fresh",
     "select note, payload from events": "it needs all rows of public.events, which no index spares",

@@ -11,6 +11,8 @@ from pgwatch_wed.postgres.key_groups import BLOCKS_A_TARGET
 
 # A value that the sample contains fewer than three times: at most this many were to be expected (97%).
 _UNSEEN = 7.0
+# So many rows of a sample with the same value may be chance, if there are tens of thousands of values.
+_CHANCE = 3.0
 _DEFAULT_TARGET = 100
 # PostgreSQL stores the number of values as a fraction of the rows from here on.
 _GROWING = 0.1
@@ -59,6 +61,7 @@ def spread(snapshot: Snapshot, table: Table, column: Column, skew: float) -> Val
         return None
     average = filled / distinct
     top = known.mcv_top_fraction or 0.0
+    chance = 0.0 if reads_all(snapshot, table) else _CHANCE / sample_rows(snapshot, table)
     missed = min(_UNSEEN / sample_rows(snapshot, table), filled)
     if is_unique(snapshot, table, column):
         highest = average
@@ -74,7 +77,7 @@ def spread(snapshot: Snapshot, table: Table, column: Column, skew: float) -> Val
         null_fraction=known.null_fraction,
         average=average,
         highest=highest,
-        is_even=top <= skew * average and _others(known, distinct) >= average / skew,
+        is_even=top <= skew * average + chance and _others(known, distinct) >= average / skew,
         is_listed=known.mcv_count >= distinct,
         is_clustered=key_groups.is_clustered(known.correlation),
     )

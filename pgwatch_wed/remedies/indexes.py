@@ -177,7 +177,8 @@ def _parts(
     if table.kind != "p":
         return
     path = (*above, table.oid)
-    for part in snapshot.partitions_of[table.oid]:
+    # tables come largest first; as they were created is an order that people know
+    for part in sorted(snapshot.partitions_of[table.oid], key=lambda t: t.oid):
         if part.oid not in path:
             yield _tree(snapshot, part, path)
     # foreign tables, and partitions left out: nothing is known about their indexes

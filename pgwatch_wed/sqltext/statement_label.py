@@ -1,6 +1,7 @@
 """A short name of a statement: its tables, and what decides which of their rows it returns, and in which order."""
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Sequence, Set
 from typing import Any
 
 from pglast import ast
@@ -24,14 +25,17 @@ _EQUAL = frozenset({"=", "in", "any"})
 _SHOWN = {"~~": "like", "~~*": "ilike"}
 
 
-def label(text: str) -> str:
-    """Return such as ``SELECT orders by customer_id, created_at > order by id limit``; its first words if it cannot be read."""
+def label(text: str, ambiguous: Set[str] = frozenset()) -> str:
+    """Return such as ``SELECT orders by customer_id, created_at > order by id limit``; its first words if it cannot be read.
+
+    Tables with ``ambiguous`` names have their schema if it is written.
+    """
     found = read(text)
     verb = _VERBS.get(found.kind)
     if found.why_not or verb is None:
         return _cut(" ".join(text.split()))
     (statement,) = trees.parse(found.text)
-    parts = [verb, _tables(statement, found)]
+    parts = [verb, _tables(statement, found, ambiguous)]
     keys = _unique(_condition(c) for c in found.conditions)
     parts += [f"by {', '.join(keys)}"] if keys else []
     groups = _unique(_texts(getattr(statement, "groupClause", None)))
@@ -42,10 +46,24 @@ def label(text: str) -> str:
     return _cut(" ".join(filter(None, parts)))
 
 
-def _tables(statement: Any, found: Reading) -> str:
+def ambiguous_names(texts: Iterable[str]) -> frozenset[str]:
+    """Return the names that texts use for tables of more than one schema, or both with a schema and without one."""
+    schemas: dict[str, set[str | None]] = defaultdict(set)
+    for text in texts:
+        for table in read(text).relations:
+            schemas[table.name].add(table.schema)
+    return frozenset(name for name, found in schemas.items() if len(found) > 1)
+
+
+def _tables(statement: Any, found: Reading, ambiguous: Set[str]) -> str:
     """Return the table that is written first, then those that are read."""
-    target = [statement.relation.relname] if not isinstance(statement, ast.SelectStmt) else []
-    names = _unique([*target, *(r.name for r in found.sources)])
+    changed = () if isinstance(statement, ast.SelectStmt) else (statement.relation,)
+    written = [(r.schemaname, r.relname) for r in changed]
+    read_ = [(r.schema, r.name) for r in found.sources]
+    names = _unique(
+        f"{schema}.{name}" if schema and name in ambiguous else name
+        for schema, name in (*written, *read_)
+    )
     more = f" and {len(names) - _MOST_TABLES} more" if len(names) > _MOST_TABLES else ""
     return ", ".join(names[:_MOST_TABLES]) + more
 
@@ -91,4 +109,8 @@ def _unique(names: Iterable[str]) -> list[str]:
 
 
 def _cut(text: str) -> str:
-    return text if len(text) <= _LONGEST else f"{text[: _LONGEST - 1].rstrip(' ,')}…"
+    if len(text) <= _LONGEST:
+        return text
+    head = text[: _LONGEST - 1]
+    words = text[:_LONGEST].rpartition(" ")[0]
+    return f"{(words if len(words) > _LONGEST // 2 else head).rstrip(' ,<>=')}…"

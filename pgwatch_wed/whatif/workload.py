@@ -3,7 +3,7 @@
 import json
 import math
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Sequence, Set
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -15,7 +15,7 @@ from pgwatch_wed.sqltext import statement
 from pgwatch_wed.sqltext import text as statement_text
 from pgwatch_wed.sqltext.held_queries import declared, fetched, query_within
 from pgwatch_wed.sqltext.statement import UnsupportedError
-from pgwatch_wed.sqltext.statement_label import label
+from pgwatch_wed.sqltext.statement_label import ambiguous_names, label
 from pgwatch_wed.whatif.model import Query, Rejected
 
 WEIGHTS = "weights.json"
@@ -77,7 +77,8 @@ def from_snapshot(snapshot: Snapshot, most: int | None = None) -> Workload:
     called = [s for s in statements.of_users(snapshot) if s.calls]
     known = [s for s in called if s.text is not None]
     own = _with_fetched(known)
-    queries, rejected = _parted(_of_statement(s, snapshot) for s in own[:most])
+    ambiguous = ambiguous_names(s.text for s in own[:most] if s.text)
+    queries, rejected = _parted(_of_statement(s, snapshot, ambiguous) for s in own[:most])
     unseen = [*(s for s in called if s.text is None), *(own[most:] if most is not None else ())]
     hidden = sum(info.hidden_entries for info in snapshot.statements_info)
     return Workload(
@@ -187,10 +188,10 @@ def _weight(name: str, value: Any, names: set[str]) -> float:
     return float(value)
 
 
-def _of_statement(found: Statement, snapshot: Snapshot) -> Query | Rejected:
+def _of_statement(found: Statement, snapshot: Snapshot, ambiguous: Set[str]) -> Query | Rejected:
     text = found.text or ""
     within = query_within(text) if statement_text.is_utility(text) else None
-    name = _name(within or text, found.query_id)
+    name = f"{label(within or text, ambiguous)} [{found.query_id}]"
     if statement_text.is_utility(text) and within is None:
         read: Query | Rejected = Rejected(
             name, "it is a utility command", is_utility=True, has_plan=False
@@ -210,7 +211,3 @@ def _of_statement(found: Statement, snapshot: Snapshot) -> Query | Rejected:
     if isinstance(read, Rejected):
         return replace(read, query_id=found.query_id, total_ms=found.total_exec_ms)
     return read
-
-
-def _name(text: str, query_id: int) -> str:
-    return f"{label(text)} [{query_id}]"

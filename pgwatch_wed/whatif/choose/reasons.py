@@ -1,6 +1,7 @@
 """Why queries have no index."""
 
 from collections.abc import Collection
+from contextlib import suppress
 
 from pgwatch_wed import units
 from pgwatch_wed.whatif.choose import open_keys
@@ -8,8 +9,8 @@ from pgwatch_wed.whatif.choose.costs import Costs
 from pgwatch_wed.whatif.choose.filling import LATE
 from pgwatch_wed.whatif.choose.suggested import Suggested
 from pgwatch_wed.whatif.choose.time_left import ASKED
-from pgwatch_wed.whatif.choose.untried import Opening
-from pgwatch_wed.whatif.model import Query
+from pgwatch_wed.whatif.choose.untried import Opening, few
+from pgwatch_wed.whatif.model import PlanError, Query
 
 _USEFUL = 0.995
 _LITTLE = 0.1
@@ -42,6 +43,16 @@ class Reasons:
             self._told_openings[query.name, opening] = said
         return self._told_openings[query.name, opening]
 
+    def _in_use(self, query: Query) -> str:
+        """Name the existing indexes that a query uses, as the beginning of a sentence; nothing if there are none."""
+        with suppress(PlanError):  # HypoPG asks again, and may have to wait for a lock now
+            indexes = self._costs.oracle.catalog.indexes
+            used = self._costs.oracle.plan(query).used_existing
+            names = sorted(indexes[oid].name for oid in used if oid in indexes)
+            if names:
+                return f"it uses {few(names)}, and "
+        return ""
+
     def _reason(self, query: Query, one: Suggested, explored: Collection[str]) -> str:
         if query.name not in explored:
             return LATE
@@ -52,7 +63,7 @@ class Reasons:
             return "planning it with more indexes takes too long; increase --seconds"
         if not helpful:
             why = one.untried.refused or one.untried.paging or one.untried.hindrance
-            return f"none of the indexes tried lowers its cost{why and f': {why}'}"
+            return f"{self._in_use(query)}none of the indexes tried lowers its cost{why and f': {why}'}"
         if all(k.value >= base for k in helpful):
             return "indexes would lower its estimated cost, but the plans risk being slower"
         least = min(sum(map(size, k.used)) for k in helpful)

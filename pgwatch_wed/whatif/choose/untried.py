@@ -43,15 +43,15 @@ class Untried:
     @property
     def _reason(self) -> str:
         if self.covered:
-            return f"an index for it exists ({_few(self.covered)})"
+            return f"an index for it exists ({few(self.covered)})"
         if self.refused:
             return self.refused
         if self.empty:
             return (
-                f"its statistics show no rows in {_few(self.empty)}; if there are some, ANALYZE it"
+                f"its statistics show no rows in {few(self.empty)}; if there are some, ANALYZE it"
             )
         if self.small:
-            return f"an index on a table as small as {_few(self.small)} saves nothing"
+            return f"an index on a table as small as {few(self.small)} saves nothing"
         if self.hindrance or self.openings:
             return self.hindrance
         return "no kind of index that is known here serves its conditions"
@@ -96,6 +96,7 @@ def _names(tables: Iterable[CatalogTable]) -> tuple[str, ...]:
     return tuple(ident(t.schema, t.name) for t in tables)
 
 
-def _few(names: Sequence[str]) -> str:
+def few(names: Sequence[str]) -> str:
+    """Return the first of several names, and how many more there are."""
     more = f" and {len(names) - _SHOWN} more" if len(names) > _SHOWN else ""
     return ", ".join(names[:_SHOWN]) + more
