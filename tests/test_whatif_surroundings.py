@@ -185,7 +185,7 @@ def test_a_path_that_a_setting_of_the_targets_version_cannot_forbid_is_forbidden
 # Statements with the version that first plans them so, as the lab does.
 NEWER = {
     "select distinct on (b, a) * from things order by b, a, body limit 5": 16,
-    "select a from things where b = 5 or b = 6 order by b, a limit 5": 18,
+    "select a from things where 5 = b or 6 = b order by b, a limit 5": 18,
     "select * from generate_series(now(), now() + '1 day', '1 hour')": 18,
     "select b, a from things union select b, a from things order by 1, 2 limit 5": 17,
     "select * from things where a in (7, 9)": 13,
@@ -262,6 +262,29 @@ def test_values_are_joined_where_the_version_makes_no_array_of_them(
             plan, real = lab.plan(query(text)), real_plan(connection, text)
             assert plan.cost == pytest.approx(real["Total Cost"], rel=0.02), text
             assert ("Values Scan" in str(plan.tree)) is (every_pg.version < 18), text
+
+
+OF_OR = (
+    "select a from things where b = 5 or b = 6 order by b, a limit 5",
+    "select count(*) from things where b = 5 and (a = 7 or a = 9 or a = 11)",
+    "select count(*) from things t where (t.b = $1 or t.b = $2) and t.a = $3",
+    "select u.a from things t join things u on u.b = t.b or u.b = t.a where t.id = 7",
+)
+
+
+@pytest.mark.pg("< 19")
+def test_either_of_two_values_is_looked_up_for_a_bitmap_where_the_version_makes_no_array_of_them(
+    every_pg: Server, every_db: str
+) -> None:
+    psql(every_db, TABLE)
+    with source.open_lab(every_db) as lab, psycopg.connect(every_db) as connection:
+        for text in OF_OR:
+            has_array = "ANY" in str(lab.plan(query(text)).tree)
+            assert has_array is (every_pg.version >= 18), text
+            assert doubts(lab, text) == (), text
+            if "$" not in text:
+                real = real_plan(connection, text)
+                assert lab.plan(query(text)).cost == pytest.approx(real["Total Cost"], rel=0.1)
 
 
 OF_ICU = """

@@ -1,7 +1,8 @@
 """Plans of the lab that a server of an earlier version cannot make, and that no setting forbids.
 
 What a setting forbids is off in the lab (:func:`pgwatch_wed.whatif.planner.without_newer_paths`), and skipped keys are prevented
-(:mod:`pgwatch_wed.whatif.lab.skips`), as is the order of an index beside an array (:mod:`pgwatch_wed.whatif.lab.ordered_arrays`). What is left is recognized here, and becomes a doubt.
+(:mod:`pgwatch_wed.whatif.lab.skips`), as are the order of an index beside an array (:mod:`pgwatch_wed.whatif.lab.ordered_arrays`) and
+most arrays of OR (:mod:`pgwatch_wed.sqltext.either_value`). What is left is recognized here, and becomes a doubt.
 """
 
 from collections.abc import Callable, Iterator
@@ -32,11 +33,14 @@ def doubts(features: Features, text: str, tree: PlanNode) -> Iterator[str]:
             yield feature.why_not
 
 
+def looks_up_arrays(tree: PlanNode) -> bool:
+    """Tell whether an index scan, other than a bitmap's, looks up an array."""
+    return any(node["Node Type"] in _INDEX_SCANS and _has_array(node) for node in walk(tree))
+
+
 def _is_array_of_or(text: str, tree: PlanNode) -> bool:
     """Tell whether an OR became an array that an index scan, other than a bitmap's, looks up."""
-    return not skips.has_arrays(text) and any(
-        node["Node Type"] in _INDEX_SCANS and _has_array(node) for node in walk(tree)
-    )
+    return not skips.has_arrays(text) and looks_up_arrays(tree)
 
 
 def _has_array(scan: PlanNode) -> bool:

@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Collection, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from threading import Lock
 from typing import Any
 
@@ -11,10 +11,10 @@ from psycopg import sql
 
 from pgwatch_wed.errors import said
 from pgwatch_wed.facts.features import Features
-from pgwatch_wed.sqltext import older_forms, unindexed_lists
+from pgwatch_wed.sqltext import either_value, older_forms, statement, unindexed_lists
 from pgwatch_wed.sqltext.older_forms import Inserted, Insertion
 from pgwatch_wed.sqltext.plan_trees import PlanNode
-from pgwatch_wed.whatif.lab import guest, ordered_arrays, shown_indexes, skips
+from pgwatch_wed.whatif.lab import guest, newer_paths, ordered_arrays, shown_indexes, skips
 from pgwatch_wed.whatif.lab.imitated import Imitated
 from pgwatch_wed.whatif.lab.lab_indexes import LabIndexes
 from pgwatch_wed.whatif.lab.ordered_arrays import OrderedArray
@@ -137,11 +137,33 @@ class VersionPlanner:
     def _tree(
         self, connection: psycopg.Connection[Any], query: Query, tested: Collection[str] = ()
     ) -> PlanNode:
-        generic = "generic_plan, " if query.has_parameters else ""
         text = self._texts.text(query)
         if tested:
             text = unindexed_lists.unindexed_lists(text, tested)
         written = Inserted.into(text, self._older_forms(text))
+        tree = self._asked(connection, query, written)
+        can_look_up = self._imitated.has(Features.has_arrays_of_or)
+        if not can_look_up and newer_paths.looks_up_arrays(tree):
+            tree = self._without_arrays_of_or(connection, query, written.text) or tree
+        is_changed = tested or written.insertions
+        return unindexed_lists.as_written(tree, query.sql) if is_changed else tree
+
+    def _without_arrays_of_or(
+        self, connection: psycopg.Connection[Any], query: Query, text: str
+    ) -> PlanNode | None:
+        """Return the plan that looks up the values of an OR for a bitmap; None if there is no OR, or it cannot be planned so."""
+        types = self._indexes.catalog.types_in(statement.parse(query.sql).relations)
+        written = Inserted.into(text, either_value.of_one(text, types))
+        if not written.insertions:
+            return None
+        with suppress(PlanError), connection.transaction():
+            return either_value.as_compared(self._asked(connection, query, written))
+        return None
+
+    def _asked(
+        self, connection: psycopg.Connection[Any], query: Query, written: Inserted
+    ) -> PlanNode:
+        generic = "generic_plan, " if query.has_parameters else ""
         before = f"explain ({generic}verbose, format json) "
         with self._counting:
             self.calls += 1
@@ -162,8 +184,7 @@ class VersionPlanner:
         assert row is not None
         tree: PlanNode = (row[0] if isinstance(row[0], list) else json.loads(row[0]))[0]["Plan"]
         self._imitated.security.withhold(query, tree)
-        is_changed = tested or written.insertions
-        return unindexed_lists.as_written(tree, query.sql) if is_changed else tree
+        return tree
 
     def _older_forms(self, text: str) -> Iterator[Insertion]:
         """Yield what makes this planner plan a text as the target's version does."""
