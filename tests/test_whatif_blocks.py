@@ -550,6 +550,24 @@ def test_pages_of_networks_that_came_in_order_overlap(
     assert (promised > 6) is (index == NETWORK)
 
 
+def test_a_loop_over_many_values_reads_what_they_take_on_average(lab: Lab) -> None:
+    """The middle is that of one; but of many, those that come late take most."""
+    even, last = 0.004, 1.0
+    parts = [even ** (1 - (n + 0.5) / 1000) * last ** ((n + 0.5) / 1000) for n in range(1000)]
+    mean = sum(parts) / len(parts)
+    assert late.part_of_many(even, 0.0, 1.0) == pytest.approx(mean, rel=0.01)
+    assert late.part_of_many(even, 0.0, 0.0) == late.part_of_many(even, 1.0, 1.0) == even
+    assert late.part_of_many(1.0, 0.5, 1.0) == 1
+    newest = (
+        "select at from orders o where o.customer = {} and o.note <> 'y' order by at desc limit 1"
+    )
+    each = f"select c.city, n.at from customers c left join lateral ({newest.format('c.id')}) n on true"
+    touched = Touched(lab.catalog, lab.rows_in_order, lab.index_shape, lab.rows_meeting)
+    one, many = (lab.plan(query(text), [TIME]) for text in (newest.format(11), each))
+    assert one.used == many.used == {TIME}
+    assert touched.blocks(many.tree) > 2000 * touched.blocks(one.tree)
+
+
 def test_fewer_blocks_than_planned_do_not_make_counted_rows_fewer(lab: Lab) -> None:
     text = (
         "select o.note from orders o join parts p on p.id = o.id"

@@ -140,6 +140,17 @@ def part_expected(even: float, matching: float, short: float, fear: float = 1.0)
     return short + (1 - short) * found
 
 
+def part_of_many(even: float, matching: float, fear: float) -> float:
+    """Return the part of its rows that a scan reads on average if it looks for many values: those that come late take most.
+
+    How late they come lies anywhere between evenly and last, by its logarithm.
+    """
+    last = _last(even, matching)
+    feared = (last - even) / math.log(last / even) if last > even > 0 else even
+    weight = fear * (1 - matching)
+    return (1 - weight) * even + weight * feared
+
+
 def _last(even: float, matching: float) -> float:
     """Return the part of its rows that a scan reads if those that match come last."""
     return min(1.0, 1 - matching + even * matching)

@@ -20,7 +20,7 @@ from pgwatch_wed.whatif.choose.array_elements import rows_of_elements
 from pgwatch_wed.whatif.choose.beginnings import Beginning, beginning
 from pgwatch_wed.whatif.choose.dependent import times_least
 from pgwatch_wed.whatif.choose.driven import Driven, driven
-from pgwatch_wed.whatif.choose.late import RowsInOrder, part_expected
+from pgwatch_wed.whatif.choose.late import RowsInOrder, part_expected, part_of_many
 from pgwatch_wed.whatif.choose.least import times_planned
 from pgwatch_wed.whatif.choose.measured import passing_scan
 from pgwatch_wed.whatif.choose.memberships import members
@@ -318,11 +318,16 @@ class Touched:
             return even, even
         matching = min(1.0, returned / max(1.0, self._passed_over(scan)))
         known = precedence(self._catalog, table, scan, self._shape, self._meeting)
-        # a loop asks for all values, and those whose rows are all old take most
-        fear = known.fear if run.loops <= run.processes else 1.0
+        fear = known.fear
         if call.is_even or matching > _MOST_PASS:
             fear = 0.0  # as where most rows meet each condition
-        within = part_expected(even, min(1.0, matching / max(known.share, matching)), 0.0, fear)
+        passing = min(1.0, matching / max(known.share, matching))
+        is_many = run.loops > run.processes
+        within = (
+            part_of_many(even, passing, fear)
+            if is_many
+            else part_expected(even, passing, 0.0, fear)
+        )
         before = 0.0 if known.is_first else 1 - known.share
         return call.short + (1 - call.short) * (before + known.share * within), taken
 
