@@ -128,6 +128,10 @@ SERVED: dict[str, Statement] = {
         "select payload from jobs where tenant = 5 order by level not in (5, 6) desc, id desc limit 20",
         "USING btree (tenant, (level <> ALL(CAST('{5,6}' AS integer[]))), id)",
     ),
+    "one value and a list, in an order of several columns": (
+        "select payload from jobs where tenant = 5 and queue in ('q1', 'q2') order by flag desc, level desc, run_at desc limit 20",
+        "USING btree (tenant, flag, level, run_at, queue)",
+    ),
     "wide values": ("select id from pages where url = 'https://x'", "USING hash (url)"),
     "only wide values": ("select id from messages where body = 'x'", "USING hash (body)"),
     "page after a row": (
@@ -212,6 +216,14 @@ def test_a_state_that_not_all_texts_of_a_statement_have_is_in_no_index(lab: Lab)
 
     assert any("queued" in p for p in predicates(one))
     assert {p for p in predicates(one, other) if p} == {"deleted_at IS NULL"}
+
+
+def test_a_state_is_no_key_of_gin_beside_a_pattern(lab: Lab) -> None:
+    one = query("select id from jobs where queue = $1 and tenant = $2 and payload like '%beef%'")
+    costs = Costs(lab, TimeLeft(60.0), guard=True)
+    costs.begin(one, lab.plan(one))
+    found = suggested(costs, [one], 3, {})[one.name].indexes
+    assert [i.columns for i in found if i.method == "gin"] == [("payload",)]
 
 
 def test_numbers_that_not_all_texts_of_a_statement_have_are_in_no_key(lab: Lab) -> None:

@@ -34,9 +34,11 @@ class _Asked:
     """Keys of a conjunction, by kind of condition; the most selective first.
 
     ``has_value``: a column must be equal to one value, so that an index that begins with it can be in any order after it.
+    ``single`` are the equal ones that must have one value each, and not one of a list, which would break that order.
     """
 
     equal: list[Key] = field(default_factory=list)
+    single: list[Key] = field(default_factory=list)
     joined: list[Key] = field(default_factory=list)
     ranged: list[Key] = field(default_factory=list)
     join_sets: list[Keys] = field(default_factory=list)
@@ -127,6 +129,8 @@ def _asked(table: CatalogTable, terms: Iterable[Term], options: CandidateOptions
             continue
         if term.kind in _EQUAL and term.is_constant:
             asked.equal.append(key)
+            if term.kind is not Kind.IN:
+                asked.single.append(key)
             asked.has_value |= term.kind is Kind.EQUAL
         elif term.kind is Kind.EQUAL and term.other is not None:
             asked.joined.append(key)
@@ -136,6 +140,7 @@ def _asked(table: CatalogTable, terms: Iterable[Term], options: CandidateOptions
         ):
             asked.ranged.append(key)
     asked.equal = _by_distinct(table, asked.equal)
+    asked.single = _by_distinct(table, asked.single)
     asked.joined = _by_distinct(table, asked.joined)
     asked.ranged = _by_distinct(table, asked.ranged)
     asked.join_sets = [tuple(dict.fromkeys(s)) for s in sets.values() if len(set(s)) > 1]
@@ -168,6 +173,7 @@ def _sequences(asked: _Asked, orders: Sequence[Keys], width: int) -> Iterator[Ke
     for order in orders:
         yield from _cut([_joined(equal, order), _joined(equal[:1], order)], width)
         yield from _ordered(equal, order, width)
+        yield from _beside_lists(asked, order, width)
         yield from _cut([_joined(head, equal, order) for head in heads[1:]], width)
     for order in _alone(orders, asked):
         yield from _cut([order, *(_joined(order, (last,)) for last in asked.ranged)], width)
@@ -183,6 +189,14 @@ def _ordered(equal: Keys, order: Keys, width: int) -> Iterator[Keys]:
     yield _joined(equal[: max(0, width - len(order))], order)[:width]
     if width >= _ORDERED_FROM:
         yield _joined(equal, order)[: width + _WIDER]
+
+
+def _beside_lists(asked: _Asked, order: Keys, width: int) -> Iterator[Keys]:
+    """Yield columns that have one value each before an order, which a list among them would break; it may be checked after that."""
+    if width >= _ORDERED_FROM and asked.single != asked.equal:
+        single = tuple(asked.single)
+        yield _joined(single, order)[: width + _WIDER]
+        yield _joined(single, order, tuple(asked.equal))[: width + _WIDER]
 
 
 def _filtered_after(order: Keys, asked: _Asked) -> Iterator[Keys]:
@@ -279,6 +293,7 @@ def _strongest(asked: _Asked, orders: Sequence[Keys], width: int) -> Iterator[Ke
         yield from _cut([_joined(head, equal)], width)
     for order in orders:
         yield from _ordered(equal, order, width)
+        yield from _beside_lists(asked, order, width)
         yield from _cut(_filtered_after(order, asked), width)
     yield from _cut(_alone(orders, asked), width)
     yield from ((key,) for key in asked.all)

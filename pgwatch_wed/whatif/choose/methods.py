@@ -70,7 +70,10 @@ def _with_equal(
     terms: Iterable[Term],
     options: CandidateOptions,
 ) -> Iterator[Candidate]:
-    """Yield an index on a key of an operator class, alone and after a column that must be equal."""
+    """Yield an index on a key of an operator class, alone and after a column that must be equal.
+
+    Of a state, GIN would read the long list of all its rows.
+    """
     if found.method == "hash":
         return
     own = Key(key.text, key.column, found.written)
@@ -80,6 +83,9 @@ def _with_equal(
         beside = indexable.of_operand(table, term.operand)
         kind = indexable.value_type(table, term.operand, options)
         if beside is None or kind is None or beside.text == key.text:
+            continue
+        column = table.columns.get(term.operand.column or "")
+        if found.method == "gin" and column and indexable.has_states(catalog, table, column):
             continue
         for other in operator_classes.serving(catalog.operator_classes, kind, "="):
             if other.method == found.method:
