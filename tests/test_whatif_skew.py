@@ -55,7 +55,10 @@ def advice(lab: Lab) -> Advice:
 
 
 def test_a_column_is_compared_with_a_parameter_for_equality() -> None:
-    text = "select from t where a = $1 and b in ($2, $3) and t.c = any($4) and d = any(array[$5]) and $6 = e and f < $7"
+    text = (
+        "select from t where a = $1 and b in ($2, $3) and t.c = any($4) and d = any(array[$5]) and $6 = e and f < $7"
+        " and $8 = any(tags)"
+    )
     found = [(p.column.column, p.number, p.is_array) for p in equal_parameters(text)]
     assert found == [
         *(("a", 1, False), ("b", 2, False), ("c", 4, True), ("d", 5, False), ("e", 6, False)),

@@ -40,10 +40,13 @@ def _found(statement: Any) -> Iterator[EqualParameter]:
             continue
         if trees.names(node.name)[-1] != "=":
             continue
-        for side, other in ((node.lexpr, node.rexpr), (node.rexpr, node.lexpr)):
+        is_any = node.kind == A_Expr_Kind.AEXPR_OP_ANY
+        sides = [(node.lexpr, node.rexpr)]
+        if not is_any:  # of $1 = ANY (column), the value is an element of the column's
+            sides.append((node.rexpr, node.lexpr))
+        for side, other in sides:
             if isinstance(side, ast.ColumnRef) and (names := trees.names(side.fields)):
                 name = Name(names[-2] if len(names) > 1 else None, names[-1])
-                is_any = node.kind == A_Expr_Kind.AEXPR_OP_ANY
                 yield from _of(name, trees.without_casts(other), is_any=is_any)
 
 
