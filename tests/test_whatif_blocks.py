@@ -127,6 +127,9 @@ NOT_FAILED = Candidate("public", "jobs", (Key.of("at"),), predicate="failed_on i
 SEAT = Candidate("public", "seats", (Key.of("hall"), Key.of("number")))
 SEEN = Candidate("public", "parts", (Key.of("seen"),))
 UNDELETED = Candidate("public", "posts", (Key.of("deleted_at"), Key.of("kind")))
+DUE = Candidate("public", "posts", (Key.of("due_at"),), ("id",))
+ROOT = Candidate("public", "posts", (Key.of("root"),))
+CUSTOMER_LAST = Candidate("public", "orders", (Key.of("at"), Key.of("customer")))
 CODE = Candidate("public", "codes", (Key.of("code"),))
 TAGS = Candidate("public", "tagged", (Key.of("tags"),), method="gin")
 LAST_SEEN = Candidate("public", "parts", (Key.of("within"), Key.of("seen")))
@@ -225,6 +228,14 @@ CASES = {
         "select * from orders o join parts p using (id) order by id limit 400",
         None,
     ),
+    "a key that is unique, looked up where most rows have the value that stands for none": (
+        "select p.id, (select count(*) from posts c where c.root = p.id and c.note like '%x') from posts p where p.id between 500 and 520",
+        ROOT,
+    ),
+    "a range of a third of those that have a value": (
+        "select id, due_at from posts where due_at <= '2024-01-05 15:00'",
+        DUE,
+    ),
     "those without a value, anywhere, of one kind": (
         "select * from posts where deleted_at is null and kind = 3",
         UNDELETED,
@@ -283,6 +294,9 @@ def lab(shop: str) -> Iterator[Lab]:
                 UNTOLD,
                 NOT_FAILED,
                 UNDELETED,
+                DUE,
+                ROOT,
+                CUSTOMER_LAST,
                 EVEN,
                 NEWEST,
                 BEHIND,
@@ -323,6 +337,27 @@ def test_promised_blocks_are_those_that_a_call_touches(lab: Lab, shop: str, name
     touched = Touched(lab.catalog, lab.rows_in_order, lab.index_shape, lab.rows_meeting)
     promised, real = touched.blocks(plan.tree), measured(shop, text, index)
     assert real / 1.5 - 3 <= promised <= 1.5 * real + 3
+
+
+def test_a_range_of_unknown_values_has_a_third_of_the_rows_that_have_one(lab: Lab) -> None:
+    touched = Touched(lab.catalog, lab.rows_in_order, lab.index_shape, lab.rows_meeting)
+    found = []
+    for text in ("due_at <= $1", "due_at <= '2024-01-05 15:00'"):
+        plan = lab.plan(query(f"select id, due_at from posts where {text}"), [DUE])
+        assert plan.used == {DUE}
+        found.append(touched.blocks(plan.tree))
+    assert found[0] == pytest.approx(found[1], abs=2)
+
+
+def test_rows_that_later_keys_exclude_may_be_those_that_limit_reads_first(lab: Lab) -> None:
+    touched = Touched(lab.catalog, lab.rows_in_order, lab.index_shape, lab.rows_meeting)
+    text = "select * from orders where customer = 11 order by at limit 5"
+    plan = lab.plan(query(text), [CUSTOMER_LAST])
+    assert plan.used == {CUSTOMER_LAST}
+    assert "Filter" not in str(plan.tree)
+    even, feared = (touched.blocks(plan.tree, is_even=each) for each in (True, False))
+    # of 150 blocks of the index, in which a customer has 80 rows
+    assert even + 3 < feared < 60
 
 
 def test_rows_without_a_value_are_among_all_others_also_if_that_is_a_key(lab: Lab) -> None:

@@ -15,11 +15,12 @@ from pgwatch_wed.sqltext.plan_trees import PlanNode, inputs, walk
 from pgwatch_wed.sqltext.terms import Kind
 from pgwatch_wed.whatif import usage
 from pgwatch_wed.whatif.catalog import Catalog, CatalogColumn, CatalogTable
-from pgwatch_wed.whatif.choose import subplans
+from pgwatch_wed.whatif.choose import later_keys, subplans
 from pgwatch_wed.whatif.choose.array_elements import rows_of_elements
 from pgwatch_wed.whatif.choose.beginnings import Beginning, beginning
 from pgwatch_wed.whatif.choose.dependent import times_least
 from pgwatch_wed.whatif.choose.driven import Driven, driven
+from pgwatch_wed.whatif.choose.found_rows import SHARE, with_found_rows
 from pgwatch_wed.whatif.choose.late import RowsInOrder, part_expected, part_of_many
 from pgwatch_wed.whatif.choose.least import times_planned
 from pgwatch_wed.whatif.choose.measured import passing_scan
@@ -165,6 +166,7 @@ class Touched:
         statement inserts or updates. ``short`` is the share of calls that find fewer rows than LIMIT allows. ``matching`` are the
         rows that it would return without LIMIT, if that is known. With ``is_even``, it is not feared that those that match come last.
         """
+        tree = with_found_rows(tree, self._catalog)
         scan = None if counted is None else passing_scan(tree)
         sure = 1.0
         if scan is None and counted is not None:
@@ -242,7 +244,8 @@ class Touched:
             elif child.get("Parent Relationship") == "InitPlan":
                 name = str(child.get("Subplan Name", "")).removeprefix("CTE ")
                 loops = run.loops if _refers_outside(child) else 1.0
-                yield child, _Run(loops, part=call.shares.get(name, 1.0))
+                part = call.shares.get(name, 1.0)
+                yield child, _Run(loops, part, taken=part)
             else:
                 yield child, self._child(node, child, run, flow, call)
 
@@ -301,6 +304,8 @@ class Touched:
         times = least = 1.0
         if scan is not None and table is not None and scan is not call.scan:
             least, times = self._least(scan, table), self._times(scan, table)
+        if scan is not None:
+            scan = later_keys.as_filtered(scan, self._shape)
         planned, wanted = float(child["Plan Rows"]), float(limit["Plan Rows"])
         returned = max(1.0, planned * call.factor * times)
         if wanted >= planned:  # it tells no more than that LIMIT is not below what is planned
@@ -386,7 +391,7 @@ class Touched:
             case "Index Scan" | "Index Only Scan":
                 if node is not call.scan and beginning(self._catalog, table, node) is not None:
                     rows, times = rows * times, 1.0
-                found = loops * self._index_scan(node, table, rows, run.part, times)
+                found = loops * self._index_scan(node, table, rows, run, times)
                 # the visibility map stays pinned
                 return found + 1 if node["Node Type"] == "Index Only Scan" else found
             case "Bitmap Heap Scan":
@@ -397,8 +402,10 @@ class Touched:
                 return 0.0
 
     def _index_scan(
-        self, node: PlanNode, table: CatalogTable, rows: float, part: float, times: float
+        self, node: PlanNode, table: CatalogTable, rows: float, run: _Run, times: float
     ) -> float:
+        # without a filter, those that later keys exclude are not fetched
+        part, taken = run.part, run.part if "Filter" in node else run.taken
         shape = self._shape(node["Index Name"]) or _UNKNOWN_SHAPE
         fetched = max(rows, self._fetched(node, table, rows))
         if fetched <= rows:  # its filter excludes none of those that it has found
@@ -410,12 +417,12 @@ class Touched:
         )
         if shape.skips and walked > fetched * part:
             jumps = _jumps(node, table, shape) * _descent(shape)
-            blocks = min(blocks, jumps + fetched * part * _pages_per_row(shape))
+            blocks = min(blocks, jumps + fetched * taken * _pages_per_row(shape))
         if node["Node Type"] == "Index Only Scan":
             return blocks
         equal = bound_columns(node, table, EQUAL)
         of_equal = self._meeting(node, EQUAL) if equal and self._meeting is not None else None
-        return blocks + heap_blocks(self._catalog, table, node, shape, fetched * part, of_equal)
+        return blocks + heap_blocks(self._catalog, table, node, shape, fetched * taken, of_equal)
 
     def _fetched(self, node: PlanNode, table: CatalogTable, rows: float) -> float:
         """Return the rows that an index scan fetches, including those that its filter excludes."""
@@ -431,7 +438,7 @@ class Touched:
             among = self._meeting(node, EQUAL) if equal and self._meeting is not None else None
             return below.share * min(table.rows, shape.rows if among is None else among)
         if known is not None:
-            return min(known, table.rows)
+            return min(known * float(node.get(SHARE, 1.0)), table.rows)
         columns = bound_columns(node, table, EQUAL)
         share = math.prod(1 / max(1.0, min(c.distinct, table.rows)) for c in columns)
         return share * table.rows if columns else rows
