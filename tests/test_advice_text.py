@@ -5,6 +5,8 @@ import pytest
 from pgwatch_wed.whatif.choose.advise import Advice, QueryGain
 from pgwatch_wed.whatif.choose.answer import BeyondBudget
 from pgwatch_wed.whatif.model import Rejected
+from pgwatch_wed.whatif.output import as_dict
+from pgwatch_wed.whatif.proof.truth import QueryTruth, Verified
 from pgwatch_wed.whatif.readable import as_text, change
 
 
@@ -49,6 +51,8 @@ def test_each_statement_says_what_becomes_of_a_call() -> None:
     text = as_text(advice(gain))
     assert "-99.0%  SELECT orders by customer_id [7]" in text
     assert "a call 60 ms → about 2.6 ms, 2,400 → about 25 blocks; 1,000 calls" in text
+    (told,) = as_dict(advice(gain))["per_query"].values()
+    assert told["call_ms_after"] == pytest.approx(2.6)
 
 
 def test_the_default_budget_is_explained_where_it_is_printed() -> None:
@@ -69,3 +73,13 @@ def test_lines_fit_into_80_columns() -> None:
         advice(rejected=(Rejected("SELECT orders by id [123]", reason),), notes=(reason * 2,))
     )
     assert max(map(len, text.splitlines())) <= 80
+
+
+def test_a_query_without_kept_indexes_keeps_its_plan() -> None:
+    helped = QueryTruth("one", 20.0, 1.0, 2000, 30, 1.0, ("i",))
+    same = QueryTruth("other", 27.0, 27.0, 2421, 2421, 1.0, ())
+    found = Verified("copy", "cpu", 3, 47.0, 28.0, (helped, same), (), (), (), 2)
+    text = as_text(advice(verified=found))
+    assert "20 ms → 1 ms" in text
+    assert "27 ms" not in text
+    assert "  3 more queries keep their plans" in text

@@ -133,6 +133,10 @@ def test_json_has_the_promised_form(shop: str, folder: Path) -> None:
     assert found["per_query"]["customer.sql"]["weight"] == 3
     assert {r["query"] for r in found["rejected"]} >= {"id.sql", "broken.sql", "ddl.sql"}
     assert all(r["reason"] for r in found["rejected"])
+    assert [d["ddl"] for d in found["details"]] == found["indexes"]
+    assert all(
+        "CONCURRENTLY" in d["script"] and "DROP INDEX" in d["undo"] for d in found["details"]
+    )
     with psycopg.connect(shop) as connection:
         for ddl in found["indexes"]:
             connection.execute(ddl)

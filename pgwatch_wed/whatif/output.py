@@ -35,6 +35,7 @@ def as_dict(advice: Advice) -> dict[str, Any]:
                 "query_id": g.query_id,
                 "calls": g.calls,
                 "call_ms": g.call_ms,
+                "call_ms_after": g.call_ms_after,
                 "call_blocks": g.call_blocks,
                 "blocks_before": g.blocks_before,
                 "blocks_after": g.blocks_after,
@@ -123,6 +124,9 @@ def _detail(advice: IndexAdvice) -> dict[str, Any]:
         "guesses": list(advice.guesses),
         "grade": advice.grade and advice.grade.value,
         "run_as": advice.run_as,
+        "script": advice.script and advice.script.sql,
+        "undo": advice.script and advice.script.undo_sql,
+        "drops": list(advice.drops),
     }
 
 

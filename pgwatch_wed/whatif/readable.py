@@ -198,9 +198,9 @@ def _share_of(ms: float, advice: Advice) -> str:
 
 def _call(gain: QueryGain) -> str:
     """Say what becomes of a call: its measured time, less what the planner saves of it, and its measured blocks and those of its new plan."""
-    if gain.call_ms is None or not gain.calls:
+    left = gain.call_ms_after
+    if gain.call_ms is None or gain.calls is None or left is None:
         return ""
-    left = max(gain.call_ms - (gain.cost_before - gain.cost_after) / gain.calls, 0.0)
     text = f"a call {units.duration(gain.call_ms)} → about {units.duration(left)}"
     if gain.call_blocks and gain.blocks_after is not None:
         text += f", {gain.call_blocks:,.0f} → about {gain.blocks_after:,.0f} blocks"
@@ -229,7 +229,8 @@ def _truth_lines(found: Verified) -> Iterable[str]:
         f"Verified on {found.copy}: {clock} {units.duration(found.before_ms)} →"
         f" {units.duration(found.after_ms)}{share and f' ({share})'}, best of {found.repetitions} runs"
     )
-    for q in found.queries:
+    changed = [q for q in found.queries if q.indexes or q.before_ms != q.after_ms]
+    for q in changed:
         yield from _wrapped(f"{change(q.before_ms, q.after_ms):>8}  {q.name}", "  ", " " * 10)
         yield (
             f"            {units.duration(q.before_ms)} → {units.duration(q.after_ms)},"
@@ -240,9 +241,10 @@ def _truth_lines(found: Verified) -> Iterable[str]:
             if not q.is_alike
             else []
         )
-    if found.unchanged:
-        words = "queries keep their plans" if found.unchanged > 1 else "query keeps its plan"
-        yield f"  {found.unchanged} more {words}"
+    # a query whose indexes were all rejected keeps its plan, too
+    if same := found.unchanged + len(found.queries) - len(changed):
+        words = "queries keep their plans" if same > 1 else "query keeps its plan"
+        yield f"  {same} more {words}"
     yield from _named("Rejected", ((each.ddl, each.reason) for each in found.losers))
     yield from _named("Not run", ((r.query, r.reason) for r in found.not_run))
     for note in found.notes:

@@ -44,6 +44,13 @@ class QueryGain:
     blocks_before: float | None = None
     blocks_after: float | None = None
 
+    @property
+    def call_ms_after(self) -> float | None:
+        """The measured time of a call, less what the planner's cost saves of it."""
+        if self.call_ms is None or not self.calls:
+            return None
+        return max(self.call_ms - (self.cost_before - self.cost_after) / self.calls, 0.0)
+
 
 @dataclass(frozen=True, slots=True)
 class IndexAdvice:
