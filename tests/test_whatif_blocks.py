@@ -8,9 +8,12 @@ import psycopg
 import pytest
 
 from pgwatch_wed.sqltext.plan_trees import walk
+from pgwatch_wed.whatif import usage
 from pgwatch_wed.whatif.catalog import BeginningsSeen
 from pgwatch_wed.whatif.choose import (
     beginnings,
+    candidates,
+    computed,
     counted_blocks,
     dependent,
     late,
@@ -22,11 +25,12 @@ from pgwatch_wed.whatif.choose import (
 )
 from pgwatch_wed.whatif.choose.costs import Costs
 from pgwatch_wed.whatif.choose.gains import Gains
+from pgwatch_wed.whatif.choose.indexable import CandidateOptions
 from pgwatch_wed.whatif.choose.time_left import TimeLeft
 from pgwatch_wed.whatif.choose.touched import Touched
 from pgwatch_wed.whatif.lab import source
 from pgwatch_wed.whatif.lab.lab import Lab
-from pgwatch_wed.whatif.model import Candidate, Key
+from pgwatch_wed.whatif.model import Candidate, Key, Plan
 from pgwatch_wed.whatif.oracle import IndexShape
 from tests import servers
 from tests.planning import query
@@ -435,6 +439,60 @@ def test_how_many_rows_begin_with_something_is_told_by_how_many_beginnings_there
     else:
         assert found is not None
         assert least <= found.share * table.rows <= most
+
+
+def learned(lab: Lab, text: str, *indexes: Candidate) -> Plan:
+    plan = lab.plan(query(text), indexes)
+    computed.learn(lab, plan.tree)
+    return plan
+
+
+def test_values_tell_how_many_rows_meet_a_condition_on_their_bits(lab: Lab, shop: str) -> None:
+    touched = Touched(lab.catalog, lab.rows_in_order, lab.index_shape, lab.rows_meeting)
+    # of forty values, the planner expects a hundred rows of 20,000 to meet the one, and nearly all the other
+    for condition in ("kind & 63 = 63", "kind & 64 <> 0"):
+        text = f"select * from posts where {condition} order by id limit 20"
+        plan = learned(lab, text)
+        assert touched.blocks(plan.tree) == pytest.approx(measured(shop, text, None), rel=0.1)
+        costs = Costs(lab, TimeLeft(20.0, lambda: 0.0), guard=True)
+        costs.begin(query(text), plan)
+        assert costs.total > 4 * plan.cost
+
+
+def test_what_an_index_told_of_bits_is_not_corrected(lab: Lab) -> None:
+    bits = Candidate("public", "posts", (Key("(kind & 63)"),))
+    lab.add([bits])
+    table = lab.catalog.by_name["public", "posts"]
+    text = "select * from posts where kind & 63 <> 40 order by note || note"
+    scans = [
+        next(n for n in walk(learned(lab, text, *some).tree) if "Filter" in n)
+        for some in ((), (bits,))
+    ]
+    assert scans[0]["Plan Rows"] == pytest.approx(19900, abs=10)
+    assert computed.times_filtered(lab.catalog, table, scans[0], 20000) > 1
+    assert computed.times_filtered(lab.catalog, table, {**scans[0], "Plan Rows": 900}, 20000) == 1
+    assert computed.times_filtered(lab.catalog, table, scans[1], 15000) == 1
+
+
+def test_an_index_of_rows_with_a_bit_is_tried_with_as_many_rows_as_have_it(lab: Lab) -> None:
+    plan = learned(lab, "select * from posts where root = 7 and kind & 32 <> 0 order by id")
+    (use,) = usage.uses(plan.tree, lab.catalog)
+    found = candidates.candidates(use, lab.catalog, CandidateOptions())
+    partial = [i for i in found if " & " in i.predicate]
+    assert {tuple(k.text for k in i.keys) for i in partial} >= {("root",), ("root", "id")}
+    lab.add(partial[:1])
+    plan = lab.plan(query("select * from posts where root = 7 and kind & 32 <> 0"), partial[:1])
+    assert plan.used
+    (name,) = (n["Index Name"] for n in walk(plan.tree) if "Index Name" in n)
+    shape = lab.index_shape(name)
+    assert shape is not None
+    assert shape.rows == pytest.approx(4000, rel=0.05)  # eight of forty values
+    # what most rows have is no predicate, nor is a condition whose values are too many
+    for condition in ("kind & 31 <> 0", "root & 32 <> 0"):
+        plan = learned(lab, f"select * from posts where due_at > '2024-01-01' and {condition}")
+        (use,) = usage.uses(plan.tree, lab.catalog)
+        every = candidates.candidates(use, lab.catalog, CandidateOptions())
+        assert not [i for i in every if " & " in i.predicate]
 
 
 def test_common_values_that_begin_with_it_are_known(

@@ -1,5 +1,6 @@
 """What the advisor knows about tables, columns and existing indexes, from the lab or a target."""
 
+import math
 from collections.abc import Collection, Hashable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property
@@ -10,6 +11,7 @@ from psycopg import sql
 from psycopg.rows import dict_row
 
 from pgwatch_wed.postgres.btree import Width
+from pgwatch_wed.sqltext import terms
 from pgwatch_wed.sqltext.plan_trees import PlanNode
 from pgwatch_wed.sqltext.reading import QualifiedName
 from pgwatch_wed.target import queries
@@ -121,6 +123,14 @@ class BeginningsSeen:
     shares: tuple[float, ...]
 
 
+@dataclass(frozen=True, slots=True)
+class ComputedShare:
+    """The share of a table's rows that meet a condition, by the values of its column, and that which the planner expects."""
+
+    real: float
+    planned: float
+
+
 @dataclass(frozen=True)
 class Catalog:
     """Tables, indexes and foreign keys of a database."""
@@ -134,6 +144,7 @@ class Catalog:
     common_shares: dict[tuple[int, str], tuple[float, ...]] = field(default_factory=dict)
     times: dict[tuple[int, str], TimesSeen] = field(default_factory=dict)
     beginnings: dict[tuple[int, str], BeginningsSeen] = field(default_factory=dict)
+    computed: dict[tuple[int, str], ComputedShare] = field(default_factory=dict)
     expressions: dict[tuple[int, str], CatalogColumn] = field(default_factory=dict)
     contents: dict[tuple[int, Key], Content] = field(default_factory=dict)
 
@@ -151,6 +162,13 @@ class Catalog:
     def common(self, table: CatalogTable, column: CatalogColumn) -> tuple[float, ...]:
         """Return the shares of a column's most common values, if they have been read."""
         return self.common_shares.get((table.oid, column.name), ())
+
+    def times_in(self, table: CatalogTable, predicate: str) -> float:
+        """Return how many times the planner's rows meet a predicate, as far as it is on values that are computed from those of a column."""
+        found = (
+            self.computed.get((table.oid, each.text)) for each in terms.conditions(predicate).terms
+        )
+        return math.prod(each.real / each.planned for each in found if each is not None)
 
     def column(self, table: CatalogTable, key: Key) -> CatalogColumn | None:
         """Return the column of a key, or what is known about its expression."""

@@ -108,6 +108,9 @@ class HypoPG:
         """Return nothing: values in statistics are not read from a target."""
         return ()
 
+    def share_meeting(self, _table: CatalogTable, _column: str, _condition: str) -> None:
+        """Return nothing: values in statistics are not read from a target."""
+
     def document_paths(self, _table: CatalogTable, _column: str) -> tuple[DocumentPath, ...]:
         """Return nothing: values in statistics are not read from a target."""
         return ()

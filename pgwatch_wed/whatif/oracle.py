@@ -6,7 +6,7 @@ from typing import Protocol
 
 from pgwatch_wed.sqltext.plan_trees import PlanNode
 from pgwatch_wed.sqltext.terms import Kind
-from pgwatch_wed.whatif.catalog import Catalog, CatalogTable
+from pgwatch_wed.whatif.catalog import Catalog, CatalogTable, ComputedShare
 from pgwatch_wed.whatif.model import Candidate, Plan, Query
 from pgwatch_wed.whatif.operator_classes import ValueType
 
@@ -82,6 +82,11 @@ class Oracle(Protocol):
 
     def usual_values(self, table: CatalogTable, column: str) -> Sequence[tuple[str, float]]:
         """Return values of a column with their shares of the rows, or 0 where that is not known."""
+
+    def share_meeting(
+        self, table: CatalogTable, column: str, condition: str
+    ) -> ComputedShare | None:
+        """Return the share of rows that meet a condition on a column, if its common values are nearly all; None if not known."""
 
     def document_paths(self, table: CatalogTable, column: str) -> tuple[DocumentPath, ...]:
         """Return the paths to values that most documents in a column have, as far as statistics show them."""

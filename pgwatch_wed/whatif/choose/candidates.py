@@ -7,7 +7,7 @@ from itertools import permutations
 from pgwatch_wed.sqltext import forms
 from pgwatch_wed.sqltext.terms import Conjunction, Kind, SortKey, Term, constants, holds_value
 from pgwatch_wed.whatif.catalog import Catalog, CatalogTable
-from pgwatch_wed.whatif.choose import indexable, methods
+from pgwatch_wed.whatif.choose import computed, indexable, methods
 from pgwatch_wed.whatif.choose.indexable import CandidateOptions
 from pgwatch_wed.whatif.model import Candidate, Key
 from pgwatch_wed.whatif.usage import TableUse
@@ -316,7 +316,7 @@ def _is_worth_a_predicate(
         return False
     column = table.columns.get(term.operand.column or "")
     if column is None or column.is_virtual:
-        return False
+        return computed.masks_few(catalog, table, term, 1 - _EXCLUDED)
     match term.kind:
         case Kind.IS_NULL:
             return 0 < column.null_fraction < 1 - _EXCLUDED

@@ -6,7 +6,7 @@ from contextlib import suppress
 from statistics import median
 
 from pgwatch_wed.sqltext.plan_trees import PlanNode
-from pgwatch_wed.whatif.choose import counted_blocks, one_each, workers, writes
+from pgwatch_wed.whatif.choose import computed, counted_blocks, one_each, workers, writes
 from pgwatch_wed.whatif.choose.late import has_limit, least_short, scans_of_limit, short_share
 from pgwatch_wed.whatif.choose.measured import passing_scan, with_measured_rows
 from pgwatch_wed.whatif.choose.pool import Known, Pool
@@ -91,6 +91,7 @@ class Costs:
 
     def begin(self, query: Query, plan: Plan) -> None:
         """Take a query with its weight and its plan without changes."""
+        computed.learn(self.oracle, plan.tree)
         self._judge.begin(query, plan)
         self.base[query.name] = self.expected(query, plan)
         if query.has_parameters and short_share(query) > 0 and has_limit(plan.tree):

@@ -41,6 +41,12 @@ _PAGE = 10
 RowsInOrder = Callable[[PlanNode], float | None]
 # Returns which share of the rows that a scan reads are in a range that its order follows, and whether they come first.
 Ranges = Callable[[PlanNode], tuple[float, bool]]
+# Returns how many times the planner's rows pass the filter of a scan, which reads so many to its end.
+RowsPassing = Callable[[PlanNode, float], float]
+
+
+def _as_planned(_scan: PlanNode, _read: float) -> float:
+    return 1.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,21 +66,28 @@ def late_cost(
     *,
     at_worst: bool = False,
     short: float = 0.0,
+    times: RowsPassing = _as_planned,
 ) -> float:
     """Return what a plan costs in addition if the rows that it looks for come late.
 
     ``rows_in_order`` tells how many rows a scan would read to its end, including those that it excludes; None if not known.
-    ``short`` is the share of calls that find fewer rows than LIMIT allows.
+    ``short`` is the share of calls that find fewer rows than LIMIT allows. ``times`` tells how many times the planner's rows pass the filter of
+    a scan, which reads as many to its end.
     """
-    return sum(_extra(each, rows_in_order, ranges, at_worst, short) for each in _limited(tree, 1.0))
+    limited = _limited(tree, 1.0)
+    return sum(_extra(each, rows_in_order, ranges, times, at_worst, short) for each in limited)
 
 
 def limited_scans(
-    tree: PlanNode, rows_in_order: RowsInOrder, *, short: float = 0.0
+    tree: PlanNode,
+    rows_in_order: RowsInOrder,
+    *,
+    short: float = 0.0,
+    times: RowsPassing = _as_planned,
 ) -> Iterator[tuple[PlanNode, float]]:
     """Yield the scans that LIMIT ends, with the part that is expected to be read of each, as often as they run."""
     for each in _limited(tree, 1.0):
-        parts = _parts(each, rows_in_order, at_worst=False, short=short)
+        parts = _parts(each, rows_in_order, times, at_worst=False, short=short)
         yield each.scan, each.loops * (1.0 if parts is None else parts[1])
 
 
@@ -157,9 +170,14 @@ def _last(even: float, matching: float) -> float:
 
 
 def _extra(
-    found: _Limited, rows_in_order: RowsInOrder, ranges: Ranges, at_worst: bool, short: float
+    found: _Limited,
+    rows_in_order: RowsInOrder,
+    ranges: Ranges,
+    times: RowsPassing,
+    at_worst: bool,
+    short: float,
 ) -> float:
-    parts = _parts(found, rows_in_order, ranges, at_worst=at_worst, short=short)
+    parts = _parts(found, rows_in_order, times, ranges, at_worst=at_worst, short=short)
     if parts is None:
         return 0.0
     even, part = parts
@@ -169,6 +187,7 @@ def _extra(
 def _parts(
     found: _Limited,
     rows_in_order: RowsInOrder,
+    times: RowsPassing,
     ranges: Ranges | None = None,
     *,
     at_worst: bool,
@@ -182,15 +201,16 @@ def _parts(
     read = rows_in_order(found.scan)
     if read is None or read <= 0:
         return even, even
-    matching = _share(found, read)
+    passing = times(found.scan, read)
+    real, matching = min(1.0, even / passing), min(1.0, _share(found, read) * passing)
     if matching > _ALL and "Filter" not in found.scan:
         return even, even  # a call that finds fewer has read no more
     part, is_first = (1.0, True) if ranges is None else ranges(found.scan)
     share = max(part, matching) if is_first else 1.0
     within = matching / share  # what comes after them is not reached
-    part = part_read(even, within, 0.0)
+    part = part_read(real, within, 0.0)
     if at_worst and _lacks_equality(found.scan):
-        part = max(part, _last(even, within))
+        part = max(part, _last(real, within))
     return even, short + (1 - short) * share * part
 
 

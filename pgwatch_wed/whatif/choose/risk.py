@@ -15,6 +15,7 @@ from pgwatch_wed.sqltext import terms
 from pgwatch_wed.sqltext.plan_trees import PlanNode, inputs, walk
 from pgwatch_wed.sqltext.terms import Kind
 from pgwatch_wed.whatif.catalog import Catalog, CatalogTable
+from pgwatch_wed.whatif.choose.computed import times_filtered
 from pgwatch_wed.whatif.choose.dependent import UsualValues, dependent_cost, times_planned
 from pgwatch_wed.whatif.choose.late import RowsInOrder, late_cost, limited_scans, short_share
 from pgwatch_wed.whatif.choose.precedence import RowsMeeting, precedence
@@ -157,12 +158,21 @@ class Judge:
     def _costs(self, query: Query, plan: Plan) -> _Costs:
         short = short_share(query)
         late, at_worst = (
-            late_cost(plan.tree, self._rows_in_order, self._ranges, at_worst=each, short=short)
+            late_cost(
+                plan.tree,
+                self._rows_in_order,
+                self._ranges,
+                at_worst=each,
+                short=short,
+                times=self._passing,
+            )
             for each in (False, True)
         )
         hidden = sum(map(self._hidden, _probes(plan.tree, 1.0)))
         scattered = scatter_cost(plan.tree, self._catalog, self._shape)
-        for scan, part in limited_scans(plan.tree, self._rows_in_order, short=short):
+        for scan, part in limited_scans(
+            plan.tree, self._rows_in_order, short=short, times=self._passing
+        ):
             scattered += part * scan_cost(scan, self._catalog, self._shape)
         sorted_ = 0.0 if short else dependent_cost(plan.tree, self._catalog)
         return _Costs(plan.cost, hidden, scattered + sorted_, late, at_worst)
@@ -183,6 +193,10 @@ class Judge:
         if known is not None:
             return known
         return None if table is None else self._share(node, table)[0] * table.rows
+
+    def _passing(self, scan: PlanNode, read: float) -> float:
+        table = self._catalog.table_of(scan)
+        return 1.0 if table is None else times_filtered(self._catalog, table, scan, read)
 
     def _ranges(self, scan: PlanNode) -> tuple[float, bool]:
         table = self._catalog.table_of(scan)

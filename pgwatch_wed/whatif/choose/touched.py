@@ -18,6 +18,7 @@ from pgwatch_wed.whatif.catalog import Catalog, CatalogColumn, CatalogTable
 from pgwatch_wed.whatif.choose import later_keys, subplans
 from pgwatch_wed.whatif.choose.array_elements import rows_of_elements
 from pgwatch_wed.whatif.choose.beginnings import Beginning, beginning
+from pgwatch_wed.whatif.choose.computed import times_filtered
 from pgwatch_wed.whatif.choose.dependent import times_least
 from pgwatch_wed.whatif.choose.driven import Driven, driven
 from pgwatch_wed.whatif.choose.found_rows import SHARE, with_found_rows
@@ -304,6 +305,7 @@ class Touched:
         times = least = 1.0
         if scan is not None and table is not None and scan is not call.scan:
             least, times = self._least(scan, table), self._times(scan, table)
+            times *= self._times_filtered(scan, table)
         if scan is not None:
             scan = later_keys.as_filtered(scan, self._shape)
         planned, wanted = float(child["Plan Rows"]), float(limit["Plan Rows"])
@@ -337,16 +339,23 @@ class Touched:
         return call.short + (1 - call.short) * (before + known.share * within), taken
 
     def _times_found(self, node: PlanNode, call: _Call) -> float:
-        """Return how many times the planner's rows a node returns, as far as prefixes that it looks for tell."""
+        """Return how many times the planner's rows a node returns, as far as prefixes and computed values tell."""
         if node is call.scan:
             return 1.0
         table = self._catalog.table_of(node)
         if table is not None:
             found = beginning(self._catalog, table, node)
-            return 1.0 if found is None else found.times
+            of_filter = self._times_filtered(node, table)
+            return of_filter * (1.0 if found is None else found.times)
         if node["Node Type"] not in _PROPORTIONAL:
             return 1.0
         return math.prod(self._times_found(child, call) for child in inputs(node))
+
+    def _times_filtered(self, scan: PlanNode, table: CatalogTable) -> float:
+        if "Filter" not in scan:
+            return 1.0
+        before = self._before_filter(scan, float(scan["Plan Rows"]))
+        return times_filtered(self._catalog, table, scan, before)
 
     def _times(self, scan: PlanNode, table: CatalogTable) -> float:
         known = beginning(self._catalog, table, scan)
@@ -407,6 +416,8 @@ class Touched:
         # without a filter, those that later keys exclude are not fetched
         part, taken = run.part, run.part if "Filter" in node else run.taken
         shape = self._shape(node["Index Name"]) or _UNKNOWN_SHAPE
+        if shape.predicate:  # the planner may expect more to meet it than there are
+            rows = min(rows, max(1.0, shape.rows))
         fetched = max(rows, self._fetched(node, table, rows))
         if fetched <= rows:  # its filter excludes none of those that it has found
             fetched *= times

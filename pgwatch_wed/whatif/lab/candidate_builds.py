@@ -208,7 +208,9 @@ class CandidateBuilds:
             name = sql.Identifier(table.schema, table.name)
             relation = f"select from {name.as_string()} where {index.predicate}"
             with self._connections.searching(connection):
-                rows[known] = satisfying_rows.estimated(connection, relation)
+                planned = satisfying_rows.estimated(connection, relation)
+            times = self._indexes.catalog.times_in(table, index.predicate)
+            rows[known] = planned * times
         return max(1.0, min(rows[known], table.rows))
 
 

@@ -27,7 +27,7 @@ from pgwatch_wed.sqltext.terms import Kind
 from pgwatch_wed.target import queries
 from pgwatch_wed.whatif import catalog as catalogs
 from pgwatch_wed.whatif import doubts, estimates
-from pgwatch_wed.whatif.catalog import Catalog, CatalogTable
+from pgwatch_wed.whatif.catalog import Catalog, CatalogTable, ComputedShare
 from pgwatch_wed.whatif.lab import (
     arbiter_indexes,
     candidate_builds,
@@ -276,6 +276,12 @@ class Lab:
     def usual_values(self, table: CatalogTable, column: str) -> Sequence[tuple[str, float]]:
         """Return values of a column with their shares of the rows, or 0 where that is not known."""
         return self._values.usual(table, column)
+
+    def share_meeting(
+        self, table: CatalogTable, column: str, condition: str
+    ) -> ComputedShare | None:
+        """Return the share of rows that meet a condition on a column, if its common values are nearly all; None if not known."""
+        return self._values.share_meeting(table, column, condition)
 
     def document_paths(self, table: CatalogTable, column: str) -> tuple[DocumentPath, ...]:
         """Return the paths to values that most documents in a column have, as far as statistics show them."""

@@ -7,10 +7,13 @@ import psycopg
 from psycopg import sql
 
 from pgwatch_wed.target import queries
-from pgwatch_wed.whatif.catalog import CatalogTable
+from pgwatch_wed.whatif.catalog import CatalogTable, ComputedShare
+from pgwatch_wed.whatif.lab import samples, satisfying_rows
 from pgwatch_wed.whatif.lab.lab_connections import LabConnections
 from pgwatch_wed.whatif.operator_classes import ValueType
 from pgwatch_wed.whatif.oracle import DocumentPath
+
+_MOST_RARE = 0.1  # of the rows, with values that are not among the most common ones
 
 
 class LabValues:
@@ -54,6 +57,35 @@ class LabValues:
                 *((b, 0.0) for b in bounds or ()),
             )
         return self._usual[known]
+
+    def share_meeting(
+        self, table: CatalogTable, column: str, condition: str
+    ) -> ComputedShare | None:
+        """Return the share of rows that meet a condition on a column, if its common values are nearly all; None if not known."""
+        if table.rows < 1:
+            return None
+        name = sql.Identifier(table.schema, table.name).as_string()
+        with (
+            self._connections.guest() as reader,
+            suppress(psycopg.Error),
+            self._connections.searching(reader),
+            samples.attempt(reader),
+        ):
+            values = {
+                "sampled": samples.sampled(reader, table, table.columns[column]),
+                "columns": sql.SQL("value as {}").format(sql.Identifier(column)),
+                "alias": sql.Identifier(table.name),
+                "expression": sql.SQL(condition),
+            }
+            rows = reader.execute(queries.composed("lab", "expression_values", **values)).fetchall()
+            every = sum(share for _, _, _, share, _, _ in rows)
+            rare = sum(share * (1 - common / times) for _, _, times, share, common, _ in rows)
+            if every <= 0 or rare > _MOST_RARE * every:
+                return None
+            planned = satisfying_rows.estimated(reader, f"select from {name} where {condition}")
+            met = sum(share for value, _, _, share, _, _ in rows if value == "true")
+            return ComputedShare(met, max(1.0, planned) / table.rows)
+        return None
 
     def document_paths(self, table: CatalogTable, column: str) -> tuple[DocumentPath, ...]:
         """Return the paths to values that most documents in a column have, as far as statistics show them."""
