@@ -19,6 +19,7 @@ from pgwatch_wed.whatif.choose import (
     late,
     least,
     memberships,
+    sorted_whole,
     stored,
     without_value,
     writes,
@@ -1099,6 +1100,41 @@ def test_a_write_takes_at_most_its_new_entries_more_than_now(lab: Lab) -> None:
     assert gain.indexes
     assert (costs.blocks(asked, frozenset({TIME})) or 0) > 500  # of a usual value
     assert gain.blocks_after == gain.blocks_before == 300
+
+
+def test_more_rows_than_planned_are_all_sorted_unless_an_index_has_their_order(lab: Lab) -> None:
+    text = "select * from orders where customer = $1 order by at limit 200"
+    asked = query(text, rows=100.0, blocks=800.0)
+    present = lab.plan(query(text), [CUSTOMER])
+    costs = Costs(lab, TimeLeft(20.0, lambda: 0.0), guard=True)
+    costs.begin(asked, present)
+    sorting, ordered = (costs.ask(asked, frozenset({i})) for i in (CUSTOMER, NEWEST))
+    # for the planner, which expects 80 rows, both are as good; but calls touch ten times as many blocks
+    assert sorting == pytest.approx(costs.base[asked.name])
+    assert ordered < 0.3 * sorting
+    assert costs.looks_up(asked, frozenset({CUSTOMER}), 80.0, 800.0)
+    assert not costs.looks_up(asked, frozenset({NEWEST}), 80.0, 800.0)
+
+
+@pytest.mark.parametrize(
+    ("text", "returned", "is_told"),
+    [
+        ("customer = $1 order by at limit 200", 100.0, True),
+        ("customer = $1 order by at limit 200", 20.0, False),  # it found no more than planned
+        ("customer = $1 order by at", 100.0, False),
+        ("customer = $1 limit 200", 100.0, False),
+        ("note = $1 order by at limit 200", 90_000.0, False),  # it reads the whole table
+    ],
+)
+def test_what_is_sorted_for_limit_is_told_by_rows(
+    lab: Lab, text: str, returned: float, is_told: bool
+) -> None:
+    tree = lab.plan(query(f"select * from orders where {text}"), [CUSTOMER]).tree
+    more = sorted_whole.more_rows(tree, returned, 800.0, 80.0, 1e6)
+    assert (more is not None) is is_told
+    if more is not None:
+        assert more.matching == pytest.approx(10)
+        assert more.returned == pytest.approx(100 / 80, rel=0.1)
 
 
 def test_a_recursive_query_looks_up_each_row_once(lab: Lab, shop: str) -> None:

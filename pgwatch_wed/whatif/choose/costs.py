@@ -12,6 +12,7 @@ from pgwatch_wed.whatif.choose.measured import passing_scan, with_measured_rows
 from pgwatch_wed.whatif.choose.pool import Known, Pool
 from pgwatch_wed.whatif.choose.risk import ExpectedCost, Judge
 from pgwatch_wed.whatif.choose.rows_found import as_told
+from pgwatch_wed.whatif.choose.sorted_whole import MoreRows, more_rows, sorted_scan
 from pgwatch_wed.whatif.choose.time_left import ASKED, TimeLeft
 from pgwatch_wed.whatif.choose.touched import Touched
 from pgwatch_wed.whatif.choose.writes import Burden, Write
@@ -55,6 +56,7 @@ class Costs:
             oracle.usual_values,
             is_on=guard,
         )
+        self._more: dict[str, MoreRows | None] = {}
         self._writes: dict[str, list[Write]] = {}
         self._burdens: list[Burden] | None = None  # each set that is tried asks for them
         self._build_seconds = 0.0
@@ -93,6 +95,7 @@ class Costs:
         """Take a query with its weight and its plan without changes."""
         computed.learn(self.oracle, plan.tree)
         self._judge.begin(query, plan)
+        self._more[query.name] = self._more_rows(query, plan)
         self.base[query.name] = self.expected(query, plan)
         if query.has_parameters and short_share(query) > 0 and has_limit(plan.tree):
             self.pool.choose_by_value(query)
@@ -105,7 +108,18 @@ class Costs:
 
     def expected(self, query: Query, plan: Plan) -> float:
         """Return what a plan is expected to cost, which may be more than the planner says."""
-        return self._judge.expected(query, plan)
+        more = self._more_rows(query, plan)
+        times = 1.0 if more is None else more.times(plan.tree, self.oracle.index_shape)
+        return self._judge.expected(query, plan) * times
+
+    def _more_rows(self, query: Query, plan: Plan) -> MoreRows | None:
+        """Return what was counted of the rows that the present plan of a query sorts, if they are more than it expects."""
+        scan = sorted_scan(plan.tree)
+        table = None if scan is None else self.oracle.catalog.table_of(scan)
+        if table is None or query.rows is None or query.blocks is None or query.of is not None:
+            return None
+        planned = self._touched.blocks(plan.tree)
+        return more_rows(plan.tree, query.rows, query.blocks, planned, table.rows)
 
     def _valued(self, query: Query, plan: Plan) -> ExpectedCost:
         """Return the costs of a plan. A write saves no larger share of them than of the blocks that were counted, since what it changes remains.
@@ -113,6 +127,9 @@ class Costs:
         If its values are others than those that are assumed, the server, which knows them, may have found the rows in fewer.
         """
         judged = self._judge(query, plan)
+        if more := self._more[query.name]:
+            times = more.times(plan.tree, self.oracle.index_shape)
+            judged = ExpectedCost(judged.expected * times, judged.value * times)
         is_whole = query.calls == query.whole.calls
         if not (plan.used and query.is_write and query.rows is not None and query.blocks):
             return judged
@@ -353,6 +370,9 @@ class Costs:
             return False
         if query.rows is not None and passing_scan(tree) is not None:
             return False  # they are counted
+        more = self._more.get(query.name)
+        if more is not None and not more.reads_all(tree, self.oracle.index_shape):
+            return False  # it ends at LIMIT
         certain = self._touched.certain(tree, query.rows, self._added(query, chosen))
         return counted_blocks.looks_up(tree, planned, counted, certain, self.oracle.catalog)
 
