@@ -105,6 +105,17 @@ def test_a_squashed_list_is_no_longer_than_its_column_has_values(lab: Lab) -> No
     assert lists.with_few_elements(lab, asked).sql.count("$1") == 2, "it has one value"
 
 
+def test_counted_rows_tell_how_long_a_list_is_that_is_all_that_is_asked(lab: Lab) -> None:
+    def elements(text: str, rows: float) -> int:
+        return lists.with_few_elements(lab, query(text, rows=rows)).sql.count("$1")
+
+    text = "select at, note from posts where at in ($1 /*, ... */) order by note"
+    assert [elements(text, n) for n in (1.0, 4.0, 30.0)] == [2, 4, 1]
+    assert elements(text.replace("order by", "and note = $2 order by"), 4.0) == 1
+    assert elements(f"{text} limit $2", 4.0) == 1
+    assert elements("select count(*) from posts where at in ($1 /*, ... */)", 4.0) == 1
+
+
 def test_if_all_values_are_known_one_of_the_others_is_not_the_mean_of_all(lab: Lab) -> None:
     asked = query("select id from orders where shop = $1", rows=100.0, calls=10.0)
     costs = Costs(lab, TimeLeft(20.0, lambda: 0.0), guard=True)
