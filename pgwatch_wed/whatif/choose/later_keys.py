@@ -6,6 +6,7 @@ user: that may be far, or to the end.
 
 from collections.abc import Callable
 
+from pgwatch_wed.quote import ident
 from pgwatch_wed.sqltext import terms
 from pgwatch_wed.sqltext.plan_trees import PlanNode
 from pgwatch_wed.sqltext.terms import Term
@@ -48,4 +49,11 @@ def _is_of(term: Term, key: str) -> bool:
 
 
 def _in_brackets(some: list[Term]) -> list[str]:
-    return [f"({t.text})" for t in some]
+    return [f"({_with_alias(t)})" for t in some]
+
+
+def _with_alias(term: Term) -> str:
+    operand = term.operand
+    if operand.column is None or not operand.alias:
+        return term.text
+    return term.text.replace(operand.text, f"{ident(operand.alias)}.{operand.text}", 1)
