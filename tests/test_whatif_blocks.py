@@ -365,6 +365,18 @@ def test_rows_that_later_keys_exclude_may_be_those_that_limit_reads_first(lab: L
     assert even + 3 < feared < 60
 
 
+def test_a_value_beyond_all_others_is_looked_for_to_the_end(lab: Lab, shop: str) -> None:
+    text = "select * from orders where customer = {} order by at limit 5"
+    plans = [lab.plan(query(text.format(value)), [CUSTOMER_LAST]) for value in (1000, 400)]
+    assert {plan.used for plan in plans} == {frozenset({CUSTOMER_LAST})}
+    touched = Touched(
+        lab.catalog, lab.rows_in_order, lab.index_shape, lab.rows_meeting, lab.usual_values
+    )
+    beyond, within = (touched.blocks(plan.tree) for plan in plans)
+    assert beyond == pytest.approx(measured(shop, text.format(1000), CUSTOMER_LAST), rel=0.1)
+    assert within < beyond / 2
+
+
 def test_rows_without_a_value_are_among_all_others_also_if_that_is_a_key(lab: Lab) -> None:
     posts = lab.catalog.by_name["public", "posts"]
     scan = {

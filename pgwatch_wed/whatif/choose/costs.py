@@ -46,7 +46,11 @@ class Costs:
         self.base: dict[str, float] = {}
         self.plan_seconds: dict[str, float] = {}
         self._touched = Touched(
-            oracle.catalog, oracle.rows_in_order, oracle.index_shape, oracle.rows_meeting
+            oracle.catalog,
+            oracle.rows_in_order,
+            oracle.index_shape,
+            oracle.rows_meeting,
+            oracle.usual_values,
         )
         self._judge = Judge(
             oracle.catalog,

@@ -19,7 +19,7 @@ from pgwatch_wed.whatif.choose import later_keys, subplans
 from pgwatch_wed.whatif.choose.array_elements import rows_of_elements
 from pgwatch_wed.whatif.choose.beginnings import Beginning, beginning
 from pgwatch_wed.whatif.choose.computed import times_filtered
-from pgwatch_wed.whatif.choose.dependent import times_least
+from pgwatch_wed.whatif.choose.dependent import UsualValues, times_least
 from pgwatch_wed.whatif.choose.driven import Driven, driven
 from pgwatch_wed.whatif.choose.found_rows import SHARE, with_found_rows
 from pgwatch_wed.whatif.choose.late import RowsInOrder, part_expected, part_of_many
@@ -136,7 +136,7 @@ class Touched:
     """Counts the blocks of plans.
 
     ``rows_in_order`` tells how many rows a scan of an index reads, ``meeting`` how many of them meet its conditions or those of some
-    kinds, ``shape`` how large an index is.
+    kinds, ``shape`` how large an index is, ``usual`` values of a column.
     """
 
     def __init__(
@@ -145,8 +145,10 @@ class Touched:
         rows_in_order: RowsInOrder,
         shape: Callable[[str], IndexShape | None],
         meeting: RowsMeeting | None = None,
+        usual: UsualValues = lambda _table, _column: (),
     ) -> None:
         self._catalog = catalog
+        self._usual = usual
         self._rows_in_order = rows_in_order
         self._shape = shape
         self._meeting = meeting
@@ -167,7 +169,7 @@ class Touched:
         statement inserts or updates. ``short`` is the share of calls that find fewer rows than LIMIT allows. ``matching`` are the
         rows that it would return without LIMIT, if that is known. With ``is_even``, it is not feared that those that match come last.
         """
-        tree = with_found_rows(tree, self._catalog)
+        tree = with_found_rows(tree, self._catalog, self._usual)
         scan = None if counted is None else passing_scan(tree)
         sure = 1.0
         if scan is None and counted is not None:
