@@ -25,6 +25,15 @@ from pgwatch_wed.sqltext.statement_label import ambiguous_names, label
             "select a, row_number() over (partition by b) from t order by 2 desc, 1",
             "SELECT t order by row_number() desc, a",
         ),
+        (
+            "select * from t where tags @> array[$1] and tenant = $2",
+            "SELECT t by tenant, tags @>",
+        ),
+        (
+            "select * from t where $1 <@ path and during && tstzrange($2, $3) group by 1",
+            "SELECT t by path <@, during &&",
+        ),
+        ("select count(*), kind from t group by 2", "SELECT t group by kind"),
         ("create table t ()", "create table t ()"),
         ("select (", "select ("),
     ],

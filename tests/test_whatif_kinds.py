@@ -191,6 +191,9 @@ def test_the_index_of_an_expert_is_advised_used_and_reads_less(
     assert index.size_bytes == pytest.approx(row[0], rel=_SIZE[index.index.method])
     assert index.name in used
     assert after < 0.2 * before
+    # the reason of a grade is told
+    is_rough = any("index is only a rough estimate" in c for c in index.caveats)
+    assert is_rough == (index.index.method in ("gin", "gist"))
 
 
 def test_the_value_of_one_call_is_in_no_index(lab: Lab) -> None:

@@ -22,6 +22,7 @@ _VERBS = {
     "MergeStmt": "MERGE",
 }
 _EQUAL = frozenset({"=", "in", "any"})
+_SEARCHING = frozenset({"@>", "<@", "&&", "@@", "?", "?|", "?&", "~", "~*", "<<=", ">>="})
 _SHOWN = {"~~": "like", "~~*": "ilike"}
 
 
@@ -36,11 +37,13 @@ def label(text: str, ambiguous: Set[str] = frozenset()) -> str:
         return _cut(" ".join(text.split()))
     (statement,) = trees.parse(found.text)
     parts = [verb, _tables(statement, found, ambiguous)]
-    keys = _unique(_condition(c) for c in found.conditions)
+    keys = _unique((*map(_condition, found.conditions), *_searches(statement)))
     parts += [f"by {', '.join(keys)}"] if keys else []
-    groups = _unique(_texts(getattr(statement, "groupClause", None)))
+    outputs = [target.val for target in getattr(statement, "targetList", None) or ()]
+    grouped = getattr(statement, "groupClause", None) or ()
+    groups = _unique(_texts(_meant(node, outputs) for node in grouped))
     parts += [f"group by {', '.join(groups)}"] if groups else []
-    sorts = _unique(_sorted(statement))
+    sorts = _unique(_sorted(statement, outputs))
     parts += [f"order by {', '.join(sorts)}"] if sorts else []
     parts += ["limit"] if found.has_limit else []
     return _cut(" ".join(filter(None, parts)))
@@ -75,14 +78,24 @@ def _condition(condition: Condition) -> str:
     return f"{_text(condition.node)} {operator}".strip()
 
 
+def _searches(statement: Any) -> Iterator[str]:
+    """Yield what arrays, documents, ranges, networks and texts are searched for."""
+    for node in trees.walk(statement):
+        if not isinstance(node, ast.A_Expr):
+            continue
+        operator = trees.names(node.name)[-1]
+        if operator in _SEARCHING:
+            sides = (side for side in (node.lexpr, node.rexpr) if side is not None)
+            yield from (f"{text} {operator}" for text in list(_texts(sides))[:1])
+
+
 def _texts(nodes: Any) -> Iterator[str]:
     for node in nodes or ():
         if any(isinstance(n, ast.ColumnRef) for n in trees.walk(node)):
             yield _text(node)
 
 
-def _sorted(statement: Any) -> Iterator[str]:
-    outputs = [target.val for target in getattr(statement, "targetList", None) or ()]
+def _sorted(statement: Any, outputs: Sequence[Any]) -> Iterator[str]:
     for node in getattr(statement, "sortClause", None) or ():
         is_down = node.sortby_dir == SortByDir.SORTBY_DESC
         for text in _texts((_meant(node.node, outputs),)):
@@ -90,7 +103,7 @@ def _sorted(statement: Any) -> Iterator[str]:
 
 
 def _meant(node: Any, outputs: Sequence[Any]) -> Any:
-    """Return the output that a number in ORDER BY means."""
+    """Return the output that a number in ORDER BY or GROUP BY means."""
     number = getattr(getattr(node, "val", None), "ival", None) or 0
     return outputs[number - 1] if 0 < number <= len(outputs) else node
 

@@ -14,6 +14,7 @@ from pgwatch_wed.whatif.choose.costs import Costs
 from pgwatch_wed.whatif.model import Candidate, Configuration, Plan, PlanError, Query
 
 _JOINT = 0.5
+_ROUGH = {"gin": "GIN", "gist": "GiST", "spgist": "SP-GiST", "brin": "BRIN"}
 
 
 class Gains:
@@ -298,7 +299,7 @@ def _caveats(catalog: Catalog, index: Candidate) -> Iterable[str]:
                 f"It cannot be built if a value of {ident(name)} takes more than 2,704 bytes:"
                 f" then use left({ident(name)}, 100) in the index and in the statement."
             )
-    if index.method == "gin":
-        yield "The benefit of a GIN index is only a rough estimate; use --verify to measure it."
+    if (method := _ROUGH.get(index.method)) is not None:
+        yield f"The benefit of a {method} index is only a rough estimate; use --verify to measure it."
     if any(k.column is None for k in index.keys):
         yield "Run ANALYZE after building it: until then, the expression has no statistics."
