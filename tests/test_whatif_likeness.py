@@ -24,6 +24,9 @@ MB = 1_000_000
 THINGS = """
 create extension pg_trgm;
 select setseed(0.5);
+create table even as
+select string_agg('w' || hashint4(g * 31 + n)::bigint % 1000 + 1000, ' ') as body
+from generate_series(1, 5000) g, generate_series(1, 20) n group by g;
 create table words as
 select g as id, md5(g::text)::varchar(8) as word, 1.0 / g as weight from generate_series(1, 5000) g;
 create table documents as
@@ -230,6 +233,17 @@ def test_a_word_has_as_many_rows_as_once_it_is_indexed(
         real = real_plan(connection, question)["Plan Rows"]
         connection.rollback()
     assert real / factor <= plan.tree["Plan Rows"] <= real * factor
+
+
+def test_words_that_are_all_as_frequent_are_not_rare_because_few_values_are_known(lab: Lab) -> None:
+    """A hundred values have each of 2,000 words once, on average: as often as it is expected of those that none has."""
+    index = Candidate(
+        "public", "even", (Key("to_tsvector('simple'::regconfig, body)"),), method="gin"
+    )
+    lab.add([index])
+    for word in ("w7", "w901", "w1234", "w1777"):  # in about 50 rows each
+        question = f"select * from even where to_tsvector('simple', body) @@ '{word}'"
+        assert 20 < lab.plan(query(question), [index]).tree["Plan Rows"] < 250
 
 
 @pytest.mark.parametrize(

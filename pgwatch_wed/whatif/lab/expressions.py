@@ -284,11 +284,25 @@ def _of_words(
         "shares": [r.share for r in results],
         "are_common": [bool(r.common) for r in results],
         "least": _SEVERAL * _BIN,
+        "twice": (_SEVERAL + 1) * _BIN,
     }
-    rare = 2 * math.sqrt(_BIN / max(1.0, table.rows))
     rows = connection.execute(queries.composed("lab", "word_shares"), values).fetchall()
-    words = tuple((str(word), float(share)) for word, share in rows) or (("", rare),)
+    once, twice = rows[0][2:] if rows else (0, 0)
+    rare = 2 * _rare(once, twice, table.rows)
+    words = tuple((str(word), float(share)) for word, share, *_ in rows) or (("", rare),)
     return replace(found, common=(), bounds=(), words=words, rarest=rare)
+
+
+def _rare(once: int, twice: int, rows: float) -> float:
+    """Return the share of the rows that a word has which is in none or one of the values that were tried, of which each stands for one bin.
+
+    How many words are in two of them for each that is in one tells how often such a word is expected there (Good and Turing): if that is
+    once, nearly all words are there, and that is its share. If it is much less, there may be any number of others: it is between one row and that.
+    """
+    expected = min(1.0, 2 * (twice + 1) / max(1, once - 1)) if once else 1.0
+    known = expected if once else 0.0
+    found: float = (expected * _BIN) ** ((1 + known) / 2) * max(1.0, rows) ** ((known - 1) / 2)
+    return found
 
 
 def _of_ranges(found: ExpressionStatistics, results: Sequence[_Result]) -> ExpressionStatistics:
