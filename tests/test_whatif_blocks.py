@@ -19,6 +19,7 @@ from pgwatch_wed.whatif.choose import (
     late,
     least,
     memberships,
+    precedence,
     sorted_whole,
     stored,
     without_value,
@@ -1250,6 +1251,34 @@ def test_rows_of_either_of_two_conditions_are_feared_to_come_late_as_those_of_ea
     # nothing is known of where a product of customers is
     either, open_ = "customer = 11 or customer > 497", "customer = 11 or customer * 3 = 7"
     assert promised(either) < promised(open_) / 2
+
+
+def test_a_value_whose_rows_are_spread_evenly_as_correlation_tells_is_feared_less_than_a_state(
+    lab: Lab, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    orders, shares = lab.catalog.by_name["public", "orders"], (0.4, 0.3, 0.2, 0.1)
+    monkeypatch.setitem(lab.catalog.common_shares, (orders.oid, "customer"), shares)
+
+    def fear(correlation: float, condition: str, share: float = 0.1, nulls: float = 0.0) -> float:
+        states = replace(orders.columns["customer"], distinct=4.0, null_fraction=nulls)
+        column = replace(states, correlation=correlation)
+        table = replace(orders, columns={**orders.columns, "customer": column})
+        scan = {"Node Type": "Index Scan", "Index Name": "orders_pkey", "Filter": condition}
+        shape = IndexShape(100, orders.rows, keys=("id",), texts=("id",))
+        return precedence.precedence(
+            lab.catalog,
+            table,
+            scan,
+            lambda _: shape,
+            lambda node: orders.rows * (share if "customer" in str(node["Index Cond"]) else 1),
+        ).fear
+
+    known = "(orders.customer = 7)"
+    assert fear(0.3, known) == pytest.approx(0.5)
+    assert fear(0.5, known) == fear(0.2, known) == 1.0
+    # where few rows are does not change the correlation, nor do those without a value
+    assert fear(0.3, known, 0.01) == fear(0.6, known, nulls=0.3) == 1.0
+    assert fear(0.3, "(orders.customer = $1)") == 1.0
 
 
 def test_a_pattern_that_hardly_anything_matches_is_searched_for_to_the_end(lab: Lab) -> None:

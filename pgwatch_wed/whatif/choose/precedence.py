@@ -12,7 +12,7 @@ from pgwatch_wed.sqltext import terms
 from pgwatch_wed.sqltext.plan_trees import PlanNode
 from pgwatch_wed.sqltext.terms import Kind, Term
 from pgwatch_wed.whatif.catalog import Catalog, CatalogColumn, CatalogTable
-from pgwatch_wed.whatif.choose.scatter import nearness
+from pgwatch_wed.whatif.choose.scatter import correlation_of_equal, nearness
 from pgwatch_wed.whatif.choose.stored import order_columns
 from pgwatch_wed.whatif.oracle import IndexShape
 
@@ -20,6 +20,9 @@ _MOST = 0.5
 _FOLLOWS = 0.7
 _ENDED = 0.5
 _STATES = 20  # a column with fewer values may be a state
+_LEAST = 0.02  # the share of a value below which its rows do not change the correlation more than chance does
+_CHANCE = 0.02  # of a correlation, in a sample of ANALYZE
+_MOST_NULLS = 0.05
 
 RowsMeeting = Callable[..., float | None]
 # Returns which share of the rows that a scan reads satisfy a condition; None if that is not known.
@@ -122,7 +125,19 @@ def _fear(
         return 0.0
     if column is None or column.correlation is None or follows is None:
         return 1.0
-    if column.distinct < _STATES:
-        return 1.0  # where the few rows in a state are, its correlation does not tell
+    if column.distinct < _STATES and not (
+        passing is not None
+        and passing >= _LEAST
+        and "$" not in term.text
+        and _is_even(catalog, table, column)
+    ):
+        return 1.0  # where the rows in a state are, its correlation does not tell, unless all lie evenly
     # in an order that follows storage, such as that of time, the rows of some values have ended
     return follows * max(_ENDED, nearness(catalog, table, [column]))
+
+
+def _is_even(catalog: Catalog, table: CatalogTable, column: CatalogColumn) -> bool:
+    """Tell whether the correlation of a column is what it is if the rows of each of its values are spread evenly."""
+    if column.correlation is None or column.null_fraction > _MOST_NULLS:
+        return False
+    return abs(column.correlation - correlation_of_equal(catalog, table, column)) < _CHANCE

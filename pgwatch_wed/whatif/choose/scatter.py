@@ -68,10 +68,15 @@ def nearness(catalog: Catalog, table: CatalogTable, columns: Sequence[CatalogCol
     if not columns:
         return 0.0
     column = decisive(columns)
+    equal = correlation_of_equal(catalog, table, column)
+    return max(0.0, abs(column.correlation or 0.0) - equal) / (1 - equal)
+
+
+def correlation_of_equal(catalog: Catalog, table: CatalogTable, column: CatalogColumn) -> float:
+    """Return the correlation of a column whose values are spread evenly: the sum of the squares of their shares."""
     filled = max(1 - column.null_fraction, 1e-6)
     common = sum((share / filled) ** 2 for share in catalog.common(table, column))
-    equal = min(0.99, max(common, 1 / max(1.0, column.distinct)))
-    return max(0.0, abs(column.correlation or 0.0) - equal) / (1 - equal)
+    return min(0.99, max(common, 1 / max(1.0, column.distinct)))
 
 
 def pages_fetched(pages: float, tuples: float) -> float:
