@@ -1281,6 +1281,25 @@ def test_a_value_whose_rows_are_spread_evenly_as_correlation_tells_is_feared_les
     assert fear(0.3, "(orders.customer = $1)") == 1.0
 
 
+def test_a_list_of_many_values_reads_no_page_twice_that_has_several_since_17(
+    lab: Lab, shop: str
+) -> None:
+    values = ", ".join(str(n * 7919 % 40000) for n in range(1, 301))
+    text = f"select count(*) from orders where id in ({values})"
+    plan, real = lab.plan(query(text)), measured(shop, text, None)
+
+    def of_15(name: str) -> IndexShape | None:
+        shape = lab.index_shape(name)
+        return shape and replace(shape, steps=False)
+
+    now, then = (
+        Touched(lab.catalog, lab.rows_in_order, shape, lab.rows_meeting).blocks(plan.tree)
+        for shape in (lab.index_shape, of_15)
+    )
+    # some pages that follow each other are read without another search
+    assert real <= now <= 1.6 * real < then / 2
+
+
 def test_a_pattern_that_hardly_anything_matches_is_searched_for_to_the_end(lab: Lab) -> None:
     # the planner takes no pattern to match less than four of the rows
     plan = lab.plan(

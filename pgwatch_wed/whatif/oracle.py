@@ -16,7 +16,7 @@ class IndexShape:
     """The pages of an index and its rows, its method, its keys, None for each that is no column, and its predicate.
 
     ``texts`` are the keys as in CREATE INDEX, ``descending`` the positions from 0 of those in descending order. ``skips``: a scan may
-    skip keys that have no condition. ``common_pages`` are those of the rows of the most common key of documents in a GIN index, 0 if most rows
+    skip keys that have no condition; ``steps``: it reads a page once for all values of a list that are there. ``common_pages`` are those of the rows of the most common key of documents in a GIN index, 0 if most rows
     have none in common.
     """
 
@@ -29,6 +29,7 @@ class IndexShape:
     descending: frozenset[int] = frozenset()
     skips: bool = False
     common_pages: float = 0.0
+    steps: bool = False
 
     @property
     def first(self) -> str | None:

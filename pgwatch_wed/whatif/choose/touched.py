@@ -654,13 +654,14 @@ def _pages_per_row(shape: IndexShape) -> float:
 
 
 def _searches(node: PlanNode, shape: IndexShape) -> float:
-    """Return how often a scan descends an index: once for each element of a list, unless a key before it may have any value."""
+    """Return how often a scan descends an index: once for each element of a list, or page with some, unless a key before it may have any value."""
     found = terms.conditions(str(node.get("Index Cond") or "")).terms
     by_key = {t.operand.column: t for t in found if t.kind in EQUAL}
     bound = takewhile(by_key.__contains__, shape.keys)
     used = [by_key[key] for key in bound] if shape.keys else found
     lists = (t.text.count(",") + 1 for t in used if t.kind is Kind.IN)
-    return float(min(math.prod(lists), 1000))
+    elements = float(min(math.prod(lists), 1000))
+    return max(1.0, pages_fetched(shape.pages, elements)) if shape.steps else elements
 
 
 def _driving(node: PlanNode) -> PlanNode | None:

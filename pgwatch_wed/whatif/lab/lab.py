@@ -12,6 +12,7 @@ catalogs.
 
 from collections.abc import Collection, Generator, Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager, ExitStack, suppress
+from dataclasses import replace
 from pathlib import Path
 from threading import Lock
 from types import TracebackType
@@ -345,7 +346,12 @@ class Lab:
 
     def index_shape(self, name: str) -> IndexShape | None:
         """Return how large the index is that a plan calls so; None if that is not known."""
-        return self._indexes.shape(name, can_skip=self._imitated.has(Features.has_skip_scan))
+        found = self._indexes.shape(name)
+        return found and replace(
+            found,
+            skips=self._imitated.has(Features.has_skip_scan),
+            steps=self._imitated.has(Features.has_array_scans),
+        )
 
     def bare(
         self, queries: Sequence[Query], seconds: float | None = None

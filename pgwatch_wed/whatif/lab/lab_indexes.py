@@ -73,12 +73,12 @@ class LabIndexes:
         blocks = self.built[candidate].size_bytes / pages.BLOCK
         return BTree(self._oids[name], tuple(k.text for k in candidate.keys), blocks)
 
-    def shape(self, name: str, *, can_skip: bool) -> IndexShape | None:
-        """Return how large the index is that plans call so, whose scans may skip keys; None if that is not known."""
+    def shape(self, name: str) -> IndexShape | None:
+        """Return how large the index is that plans call so; None if that is not known."""
         existing, candidate = self.existing(name), self.candidate(name)
         if existing is not None:
-            return _shape_of(existing, can_skip=can_skip)
-        return None if candidate is None else self._shape(candidate, can_skip=can_skip)
+            return _shape_of(existing)
+        return None if candidate is None else self._shape(candidate)
 
     def plan(self, tree: PlanNode) -> Plan:
         """Return a plan with the indexes that it uses."""
@@ -90,7 +90,7 @@ class LabIndexes:
             tree,
         )
 
-    def _shape(self, index: Candidate, *, can_skip: bool) -> IndexShape:
+    def _shape(self, index: Candidate) -> IndexShape:
         leaves = list(self.catalog.leaves(self.catalog.by_name[index.schema, index.table]))
         rows = (self.rows.get((t.oid, index.predicate), t.rows) for t in leaves)
         common = (estimates.common_pages(self.catalog, t, index) for t in leaves)
@@ -102,12 +102,11 @@ class LabIndexes:
             index.predicate,
             tuple(key.text for key in index.keys),
             frozenset(n for n, key in enumerate(index.keys) if key.order.startswith("DESC")),
-            can_skip,
-            max(common, default=0.0),
+            common_pages=max(common, default=0.0),
         )
 
 
-def _shape_of(index: ExistingIndex, *, can_skip: bool) -> IndexShape:
+def _shape_of(index: ExistingIndex) -> IndexShape:
     return IndexShape(
         index.pages,
         index.rows,
@@ -116,5 +115,4 @@ def _shape_of(index: ExistingIndex, *, can_skip: bool) -> IndexShape:
         index.predicate or "",
         index.keys,
         frozenset(n for n, option in enumerate(index.options) if option & _DESCENDING),
-        can_skip,
     )
