@@ -173,12 +173,11 @@ def row(outcome: Outcome) -> str:
 
 
 def each_statement(outcome: Outcome) -> Iterator[str]:
-    """Yield a table of the statements of an outcome, and what the sets are."""
+    """Yield a table of the statements of an outcome, with the grades of those that read by new indexes, and what the sets are."""
     o = outcome
-    yield line(
-        ("statement", "runs", "before", "ours", "expert's", "predicted", "ms", "ours", "expert's")
-    )
-    yield line(["---"] * 9)
+    head = ("statement", "runs", "before", "ours", "expert's", "predicted", "grade")
+    yield line((*head, "ms", "ours", "expert's"))
+    yield line(["---"] * 10)
     for name, old in o.before.statements.items():
         new, best = o.ours.statements[name], o.expert.statements[name]
         told = o.advised.promises.get(name)
@@ -191,6 +190,7 @@ def each_statement(outcome: Outcome) -> Iterator[str]:
                 f"{best.blocks:,.0f}",
             ),
             "not planned" if told is None else f"{told.before:,.0f} → {told.after:,.0f}",
+            "" if old.is_write else o.advised.grades.get(name, ""),
             *(f"{old.ms:.2f}", f"{new.ms:.2f}"),
             f"{best.ms:.2f}",
         )
