@@ -19,6 +19,7 @@ from pgwatch_wed.whatif.choose import (
     late,
     least,
     memberships,
+    overlaps,
     precedence,
     sorted_whole,
     stored,
@@ -94,6 +95,10 @@ insert into networks select network(set_masklen('1.0.0.0'::inet + g::bigint * 16
     set_masklen('1.0.0.0'::inet + (g::bigint * 7919 % 20000) * 160000, 20 + g % 5) from generate_series(1, 20000) g;
 vacuum analyze networks;
 vacuum analyze shelves;
+create table spans (begun_at timestamptz not null, ended_at timestamptz not null, gone_at timestamptz);
+insert into spans select at, at + case when g % 2000 = 0 then interval '90 days' else g % 20 * interval '1 hour' end, at + interval '1 day'
+    from generate_series(1, 20000) g, lateral (select timestamptz '2024-01-01 00:00+00' + g * interval '10 minutes') t (at);
+vacuum analyze spans;
 vacuum analyze jobs;
 vacuum analyze coded;
 vacuum analyze stays;
@@ -116,6 +121,7 @@ BEHIND = Candidate("public", "orders", (Key.of("customer"), Key.of("at"), Key.of
 KEYS = Candidate("public", "documents", (Key.of("body"),), method="gin")
 PATHS = Candidate("public", "documents", (Key.of("body", "jsonb_path_ops"),), method="gin")
 PREFIX = Candidate("public", "coded", (Key.of("code", "text_pattern_ops"),))
+SPAN = Candidate("public", "spans", (Key("(tstzrange(begun_at, ended_at))"),), method="gist")
 SHELF = Candidate("public", "shelves", (Key.of("path", "text_pattern_ops"),))
 STAY = Candidate("public", "stays", (Key.of("at"),))
 UNNOTED = Candidate("public", "stays", (Key.of("at"),), predicate="note is null")
@@ -311,6 +317,7 @@ def lab(shop: str) -> Iterator[Lab]:
                 COVERED,
                 PREFIX,
                 SHELF,
+                SPAN,
                 KEYS,
                 PATHS,
                 PLACE,
@@ -453,6 +460,35 @@ def test_how_many_rows_begin_with_something_is_told_by_how_many_beginnings_there
     else:
         assert found is not None
         assert least <= found.share * table.rows <= most
+
+
+def test_periods_that_overlap_the_latest_one_have_begun_shortly_before(lab: Lab, shop: str) -> None:
+    def times(period: str, columns: str = "begun_at, spans.ended_at") -> tuple[float | None, float]:
+        text = f"select * from spans where tstzrange(begun_at, ended_at) {period}"
+        plan = lab.plan(query(text), [SPAN])
+        scan = next(n for n in walk(plan.tree) if "Index Cond" in n)
+        known = {
+            **scan,
+            "Index Cond": scan["Index Cond"].replace("begun_at, spans.ended_at", columns),
+        }
+        rows = float(scan["Plan Rows"])
+        table = lab.catalog.by_name["public", "spans"]
+        return overlaps.times_overlapping(lab.catalog, table, known, rows), rows
+
+    last = "2024-05-18 21:20:00+00"  # of those that begin
+    for period in (f"&& tstzrange('{last}', '2024-05-19')", f"@> timestamptz '{last}'"):
+        with psycopg.connect(shop) as connection:
+            asked = f"select count(*) from spans where tstzrange(begun_at, ended_at) {period}"
+            row = connection.execute(asked.encode()).fetchone()
+        assert row is not None
+        found, rows = times(period)
+        assert rows > 2 * row[0], "the planner spreads the latest ones over 90 days"
+        assert found is not None
+        assert row[0] / 1.5 < found * rows < 1.5 * row[0]
+    # in the middle, the planner knows; where one may not have ended, when it begins does not tell
+    assert times("&& tstzrange('2024-03-01', '2024-03-02')")[0] is None
+    assert times(f"@> timestamptz '{last}'", "begun_at, spans.gone_at")[0] is None
+    assert times(f"@> timestamptz '{last}'", "begun_at, spans.begun_at")[0] is None
 
 
 def learned(lab: Lab, text: str, *indexes: Candidate) -> Plan:

@@ -4,6 +4,7 @@ import math
 from collections.abc import Collection, Hashable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property
+from itertools import pairwise
 from typing import Any
 
 import psycopg
@@ -112,6 +113,14 @@ class TimesSeen:
     first: float
     last: float
     bounds: tuple[float, ...]
+
+    def before(self, moment: float) -> float:
+        """Return the share of rows before a moment."""
+        parts = (
+            1.0 if moment >= high else max(0.0, moment - low) / (high - low)
+            for low, high in pairwise(self.bounds)
+        )
+        return sum(parts) / (len(self.bounds) - 1)
 
 
 @dataclass(frozen=True, slots=True)

@@ -26,6 +26,7 @@ from pgwatch_wed.whatif.choose.late import RowsInOrder, part_expected, part_of_m
 from pgwatch_wed.whatif.choose.least import times_planned
 from pgwatch_wed.whatif.choose.measured import passing_scan
 from pgwatch_wed.whatif.choose.memberships import members
+from pgwatch_wed.whatif.choose.overlaps import times_overlapping
 from pgwatch_wed.whatif.choose.precedence import RowsMeeting, precedence
 from pgwatch_wed.whatif.choose.scatter import bound_columns, decisive, nearness, pages_fetched
 from pgwatch_wed.whatif.choose.stored import EQUAL, heap_blocks
@@ -363,7 +364,11 @@ class Touched:
         known = beginning(self._catalog, table, scan)
         if known is not None:
             return known.times
-        found = times_planned(self._catalog, table, scan, _rows_of_scan(scan, table))
+        rows = _rows_of_scan(scan, table)
+        overlapping = times_overlapping(self._catalog, table, scan, rows)
+        if overlapping is not None:
+            return overlapping
+        found = times_planned(self._catalog, table, scan, rows)
         return found * self._least(scan, table)
 
     def _least(self, scan: PlanNode, table: CatalogTable) -> float:

@@ -5,8 +5,6 @@ have none: the newest, if jobs have waited since then, or the oldest, if the col
 without a value are there, the others anywhere.
 """
 
-from itertools import pairwise
-
 from pgwatch_wed.whatif.catalog import Catalog, CatalogColumn, CatalogTable, TimesSeen
 from pgwatch_wed.whatif.choose.scatter import nearness
 
@@ -47,15 +45,5 @@ def _spanned(times: TimesSeen, own: TimesSeen) -> float:
     """Return the share of rows in as long a time as another column spans, from the end of theirs that is nearer to its own."""
     span = own.last - own.first
     if abs(own.first - times.first) <= abs(times.last - own.last):
-        return _before(times, times.first + span)
-    return 1 - _before(times, times.last - span)
-
-
-def _before(times: TimesSeen, moment: float) -> float:
-    """Return the share of rows before a moment."""
-    bins = len(times.bounds) - 1
-    parts = (
-        1.0 if moment >= high else max(0.0, moment - low) / (high - low)
-        for low, high in pairwise(times.bounds)
-    )
-    return sum(parts) / bins
+        return times.before(times.first + span)
+    return 1 - times.before(times.last - span)
