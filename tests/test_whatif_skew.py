@@ -234,6 +234,25 @@ def test_shares_follow_the_counted_blocks_of_a_call_that_reads(lab: Lab) -> None
     assert shares(frequent * 3) == shares(None)
 
 
+def test_blocks_tell_parts_that_differ_a_hundredfold_better_than_rows_up_to_limit(lab: Lab) -> None:
+    costs = Costs(lab, TimeLeft(30.0), guard=True)
+    text = (
+        "select o.id from orders o cross join lateral (select at from posts where title = o.note order by at limit 1) m"
+        " where o.tenant = $1 order by m.at limit 100"
+    )
+
+    def found(rows: float, blocks: float | None) -> list[tuple[Query, Plan]]:
+        asked = query(text, calls=100.0, total_ms=1000.0, rows=rows, blocks=blocks)
+        return [*parts.parts(costs, asked, costs.plan(asked))]
+
+    frequent, others = (
+        costs.share_blocks(part, plan, is_even=True) for part, plan in found(90.0, None)
+    )
+    assert frequent > 100 * others
+    shares = [part.calls or 0 for part, _ in found(90.0, 0.3 * frequent + 0.7 * others)]
+    assert shares == pytest.approx([30, 70])
+
+
 def test_shares_are_those_of_rows_that_are_spread_evenly_over_an_order(lab: Lab) -> None:
     costs = Costs(lab, TimeLeft(30.0), guard=True)
     text = "select note from posts where tenant = $1 order by at limit 5"

@@ -15,6 +15,7 @@ from pgwatch_wed.whatif.model import Plan, PlanError, Query
 
 # What the planner does not charge for, and no index saves: each row is sent to the client, or changed.
 _PER_ROW = 0.1
+_APART = 100.0  # times as many blocks, from which on they tell parts from each other for certain
 _INEXACT = 2.0  # an estimate of rows is good within this factor
 _PASSING = frozenset(
     (
@@ -62,7 +63,8 @@ def parts(costs: Costs, query: Query, plan: Plan) -> Sequence[tuple[Query, Plan]
     whole = weighted(query, costs.expected(query, plan))
     counted = None if query.is_write else _by_rows(planned, query.rows)
     if counted is None:
-        counted = _as_counted(_as_touched(costs, query, planned), query.rows)
+        touched = _as_touched(costs, query, planned)
+        counted = touched if _are_apart(costs, query, planned) else _as_counted(touched, query.rows)
     return _weighted(whole, _with_others(costs, query, counted))
 
 
@@ -176,6 +178,14 @@ def _as_touched(costs: Costs, query: Query, parts: Sequence[_Part]) -> Sequence[
     weights = [part.share for part in parts]
     shares = counted_blocks.shares(weights, planned, query.blocks, counted_blocks.BEYOND)
     return [replace(p, share=share) for p, share in zip(parts, shares, strict=True)]
+
+
+def _are_apart(costs: Costs, query: Query, parts: Sequence[_Part]) -> bool:
+    """Tell whether blocks tell the shares of parts better than rows do, of which LIMIT, which is not known, allows no more than some."""
+    each = [costs.share_blocks(part.query, part.plan, is_even=True) for part in parts]
+    if query.is_write or not counted_blocks.tell(each, query.blocks):
+        return False
+    return max(each) >= _APART * min(each)
 
 
 def _returned(tree: PlanNode) -> float:
