@@ -180,6 +180,12 @@ def test_an_index_whose_queries_were_not_run_stays_unmeasured(
     assert found.queries == ()
 
 
+def test_a_query_that_locks_rows_is_only_planned(copy: str, shop: str, lab: Lab) -> None:
+    text = "select * from orders where customer_id = 7 for update skip locked"
+    (refused,) = verified(copy, shop, lab, [CUSTOMER], text).not_run
+    assert refused.reason == "it locks rows, so it is only planned"
+
+
 def test_why_a_query_fails_with_drawn_values_is_told_without_values_of_rows(
     copy: str, shop: str, lab: Lab
 ) -> None:

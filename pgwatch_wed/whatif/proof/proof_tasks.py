@@ -81,6 +81,8 @@ def _task(query: Query, oracle: Oracle, indexes: Sequence[Candidate], fitter: Va
             return replace(task, texts=(), reason=_BOUND, is_bound=True)
         if query.is_write:
             return replace(task, texts=(), reason="it changes data, so it is only planned")
+        if read(query.sql).locks_rows:  # which a transaction that only reads must not
+            return replace(task, texts=(), reason="it locks rows, so it is only planned")
         if query.has_parameters:
             task = replace(task, texts=_with_values(query, oracle, fitter))
     except (PlanError, NoValuesError) as error:
