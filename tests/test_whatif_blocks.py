@@ -1210,6 +1210,28 @@ def test_an_entry_at_the_end_of_an_index_is_one_block(lab: Lab) -> None:
         assert 3 * found["public", "orders"] == pytest.approx(blocks)
 
 
+@pytest.mark.parametrize(
+    ("condition", "rows"),
+    [
+        ("is_open and at > '2024-01-25'", 500),
+        ("is_open", 200),
+        ("customer > 11 and at > '2024-01-01'", 500),
+    ],
+)
+def test_a_batch_is_full_unless_fewer_rows_are_certain(
+    lab: Lab, condition: str, rows: float
+) -> None:
+    text = f"update orders set note = '' where id in (select id from orders where {condition} order by at limit 500)"
+    costs = Costs(lab, TimeLeft(20.0, lambda: 0.0), guard=True)
+    asked = query(text)
+    costs.begin(asked, costs.plan(asked))
+    (write,) = writes.writes(asked, costs.plan(asked).tree, lab.catalog)
+    assert write.rows == pytest.approx(rows, rel=0.3)
+    assert 4 * rows < (costs.blocks(asked, frozenset()) or 0.0) < 6 * rows + 1500
+    counted = replace(asked, rows=20.0)
+    assert writes.writes(counted, costs.plan(asked).tree, lab.catalog)[0].rows == 20
+
+
 def test_entries_in_new_indexes_are_written(lab: Lab) -> None:
     plan = lab.plan(query("insert into orders values (0, 1, now(), true, 'x')"))
     touched = Touched(lab.catalog, lab.rows_in_order, lab.index_shape, lab.rows_meeting)

@@ -7,6 +7,7 @@ from statistics import median
 
 from pgwatch_wed.sqltext.plan_trees import PlanNode
 from pgwatch_wed.whatif.choose import computed, counted_blocks, one_each, workers, writes
+from pgwatch_wed.whatif.choose.batches import with_full_batch
 from pgwatch_wed.whatif.choose.late import has_limit, least_short, scans_of_limit, short_share
 from pgwatch_wed.whatif.choose.measured import passing_scan, with_measured_rows
 from pgwatch_wed.whatif.choose.pool import Known, Pool
@@ -317,7 +318,8 @@ class Costs:
         if known is None or self.left.is_over(1.0):
             return None
         with suppress(PlanError):
-            return self._planned(query, self._told(query, chosen, known)).tree
+            tree = self._planned(query, self._told(query, chosen, known)).tree
+            return tree if query.rows is not None else with_full_batch(tree, query.sql)
         return None
 
     def _told(self, query: Query, chosen: Configuration, known: Known) -> Configuration:

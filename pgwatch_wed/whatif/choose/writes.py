@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from pgwatch_wed.sqltext.plan_trees import PlanNode, walk
 from pgwatch_wed.sqltext.reading import updated
 from pgwatch_wed.whatif.catalog import Catalog, CatalogTable, ExistingIndex
+from pgwatch_wed.whatif.choose.batches import with_full_batch
 from pgwatch_wed.whatif.choose.left_out import leaves_out
 from pgwatch_wed.whatif.model import Candidate, Query
 
@@ -41,9 +42,9 @@ class Write:
 
 
 def writes(query: Query, tree: PlanNode, catalog: Catalog) -> list[Write]:
-    """Return what a planned statement changes: of an UPDATE, as many rows as were counted."""
+    """Return what a planned statement changes: of an UPDATE, as many rows as were counted, or a full batch."""
     found = []
-    for node in walk(tree):
+    for node in walk(tree if query.rows is not None else with_full_batch(tree, query.sql)):
         if node["Node Type"] != "ModifyTable" or node.get("Operation") == "Delete":
             continue  # DELETE leaves index entries to VACUUM
         table = catalog.table_of(node)
