@@ -2,7 +2,7 @@
 
 import pytest
 
-from pgwatch_wed.sqltext.either_value import as_compared, of_one
+from pgwatch_wed.sqltext.either_value import as_compared, has_alternatives, of_one
 from pgwatch_wed.sqltext.older_forms import Inserted
 
 TYPES = {"a": "integer", "s": "text", "at": "timestamp with time zone", "tags": "text[]"}
@@ -31,6 +31,11 @@ WRITTEN = {
 @pytest.mark.parametrize("text", WRITTEN)
 def test_each_value_of_a_column_is_an_array_of_its_own(text: str) -> None:
     assert Inserted.into(text, of_one(text, TYPES)).text == (WRITTEN[text] or text)
+
+
+def test_only_a_column_with_several_values_has_alternatives() -> None:
+    texts = ("a = 1 or a = 2", "a = 1 and a = 2", "a = 1 or s = 'x'", "a in (1, 2)")
+    assert [has_alternatives(f"select 1 from t where {t}") for t in texts] == [True, *3 * [False]]
 
 
 CONDITIONS = {

@@ -38,6 +38,11 @@ class _Value:
     end: int
 
 
+def has_alternatives(text: str) -> bool:
+    """Tell whether a statement compares a column with either of several values, by OR."""
+    return bool(_alternatives(text))
+
+
 def of_one(text: str, types: Mapping[str, str]) -> tuple[Insertion, ...]:
     """Return what makes an array of each value that a column is compared with beside others, by OR; ``types`` are those of columns."""
     return tuple(

@@ -152,6 +152,8 @@ class VersionPlanner:
         self, connection: psycopg.Connection[Any], query: Query, text: str
     ) -> PlanNode | None:
         """Return the plan that looks up the values of an OR for a bitmap; None if there is no OR, or it cannot be planned so."""
+        if not either_value.has_alternatives(text):
+            return None
         types = self._indexes.catalog.types_in(statement.parse(query.sql).relations)
         written = Inserted.into(text, either_value.of_one(text, types))
         if not written.insertions:
