@@ -58,7 +58,7 @@ create table tagged (tags text[] not null, note text not null);
 insert into tagged select array['t' || g % 1000, 't' || (g * 7919 + 13) % 1000], repeat('x', 300) from generate_series(1, 20000) g;
 create table drawn (customer int not null);
 insert into drawn select case when g % 2 = 0 then g % 100 else 1 end from generate_series(1, 5000) g;
-create table visits (customer int references customers);
+create table visits (customer int references customers, at int);
 create function noted() returns trigger language plpgsql as 'begin return new; end';
 create table watched (id int);
 create trigger noted after update on watched for each row execute function noted();
@@ -1184,6 +1184,20 @@ def test_what_is_sorted_for_limit_is_told_by_rows(
     if more is not None:
         assert more.matching == pytest.approx(10)
         assert more.returned == pytest.approx(100 / 80, rel=0.1)
+
+
+def test_deleting_reads_no_referring_table_whole_once_an_index_serves_its_foreign_key(
+    lab: Lab,
+) -> None:
+    serving = Candidate("public", "visits", (Key.of("customer"), Key.of("at")))
+    lab.add([serving, CUSTOMER])
+    asked = query("delete from customers where id = $1", blocks=5_000.0, rows=10.0)
+    costs = Costs(lab, TimeLeft(20.0, lambda: 0.0), guard=True)
+    costs.begin(asked, costs.plan(asked))
+    for chosen, is_less in (({serving: "serving"}, True), ({CUSTOMER: "other"}, False)):
+        (gain,) = Gains(costs, chosen).of_queries()
+        assert gain.blocks_after is not None
+        assert (gain.blocks_after < 200) is is_less
 
 
 def test_a_recursive_query_looks_up_each_row_once(lab: Lab, shop: str) -> None:

@@ -11,6 +11,7 @@ from pgwatch_wed.whatif.choose.batches import with_full_batch
 from pgwatch_wed.whatif.choose.late import has_limit, least_short, scans_of_limit, short_share
 from pgwatch_wed.whatif.choose.measured import passing_scan, with_measured_rows
 from pgwatch_wed.whatif.choose.pool import Known, Pool
+from pgwatch_wed.whatif.choose.referring import blocks_of_referring
 from pgwatch_wed.whatif.choose.risk import ExpectedCost, Judge
 from pgwatch_wed.whatif.choose.rows_found import as_told
 from pgwatch_wed.whatif.choose.sorted_whole import MoreRows, more_rows, sorted_scan
@@ -418,6 +419,15 @@ class Costs:
             )
             return max(0.0, then - now)
         return math.inf
+
+    def looked_up(self, query: Query, chosen: Configuration) -> float | None:
+        """Return the most blocks of a call in tables that refer to the rows that it deletes, if a set serves them anew; None if not known."""
+        if query.rows is None:
+            return None
+        with suppress(PlanError):
+            tree = self.oracle.plan(query).tree
+            return blocks_of_referring(self.oracle.catalog, tree, query.rows, chosen)
+        return None
 
     def without_idlers(self, chosen: Configuration) -> Configuration:
         """Return a set without the indexes that no plan uses."""

@@ -110,7 +110,10 @@ class Gains:
             after += (before / planned - 1) * self._kept(parts, shares)
         if query.is_write:
             beyond = max(0.0, before - planned)
-            if any(self._used(part) for part in parts):
+            referring = self._costs.looked_up(query, self._chosen)
+            if referring is not None:
+                beyond = min(beyond, referring)
+            elif any(self._used(part) for part in parts):
                 beyond = min(beyond, self._costs.most_written(query))
             as_now = before + max(self._costs.newly_written(p, self._chosen) for p in parts)
             return before, min(after + beyond, as_now)
