@@ -1,13 +1,16 @@
 """Values of very different frequency: the calls with a frequent one decide, and the value is seen nowhere."""
 
 from collections.abc import Iterator
+from dataclasses import replace
 
 import pytest
 
+from pgwatch_wed.progress import silent
 from pgwatch_wed.sqltext.equal_parameters import equal_parameters
 from pgwatch_wed.whatif.choose import lists, parts, skew
 from pgwatch_wed.whatif.choose.advise import Advice, AdviceOptions, advise
 from pgwatch_wed.whatif.choose.costs import Costs
+from pgwatch_wed.whatif.choose.filling import Filling
 from pgwatch_wed.whatif.choose.gains import Gains
 from pgwatch_wed.whatif.choose.time_left import TimeLeft
 from pgwatch_wed.whatif.lab import source
@@ -292,6 +295,16 @@ def test_parts_of_a_write_change_the_rows_that_were_counted(lab: Lab) -> None:
     found = [part.rows for part, _ in parts.parts(costs, asked, costs.plan(asked))]
     assert len(found) == 2
     assert max(r or 0.0 for r in found) == 40, "the planner says that DELETE returns none"
+
+
+def test_of_few_statements_those_that_take_little_are_divided_too(lab: Lab) -> None:
+    dear = replace(query(NEWEST, calls=100.0, total_ms=20_000.0), name="dear")
+    cheap = replace(dear, name="cheap", total_ms=100.0)
+    for others, is_divided in ((0, True), (150, False)):
+        costs = Costs(lab, TimeLeft(60.0, lambda: 0.0), guard=True)
+        most = [replace(dear, name=f"other {n}", sql="select 1") for n in range(others)]
+        Filling(costs, 10**9, 4).fill([dear, cheap, *most], silent)
+        assert any(q.name.startswith("cheap #") for q in costs.queries) is is_divided
 
 
 def test_values_that_cannot_be_read_are_a_doubt(lab: Lab, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -33,7 +33,8 @@ _SLOW = 1.0  # seconds of planning
 _FIRST_SLICE = 0.15
 _SLICE = 0.05
 _TOGETHER = 20
-_MATTERS = 0.01  # of the time of all
+_MATTERS = 0.01  # of the time of all; less where there are fewer statements, to each of which more time is left
+_MANY = 100
 LATE = "out of time before it was considered; increase --seconds"
 
 
@@ -102,12 +103,18 @@ class Filling:
                 if isinstance(base, str):
                     self.unplanned[query.name] = base
                 else:
-                    matters = self._likely[query.name] >= _MATTERS * sum(self._likely.values())
+                    matters = self._likely[query.name] >= self._least_likely
                     for one, plan in self._with_keys(*base):
                         for part, its_plan in self._parts(one, plan, matters=matters):
                             self._costs.begin(part, its_plan)
             if self._is_late(min(until, EXPLORED)):
                 return
+
+    @property
+    def _least_likely(self) -> float:
+        """What a statement must cost to be divided into parts."""
+        few = min(1.0, len(self._likely) / _MANY)
+        return few * _MATTERS * sum(self._likely.values())
 
     def _base(self, query: Query) -> tuple[Query, Plan] | str:
         """Return a query with what can be assumed of its parameters, and its plan; or why it has none."""
