@@ -574,6 +574,16 @@ def test_a_budget_that_fits_nothing_gives_reasons(lab: Lab) -> None:
     assert enough.beyond is None
 
 
+def test_what_a_larger_budget_saves_is_a_share_of_all_statements(lab: Lab) -> None:
+    known = query(BY_CUSTOMER, total_ms=100.0, calls=10.0)
+    unknown = query("select missing from orders", total_ms=300.0, calls=10.0)
+    workload = Workload((known, unknown), is_measured=True)
+    advice = advise.advise(lab, workload, AdviceOptions(8192, seconds=20.0))
+    assert advice.cost_before == pytest.approx(400.0)
+    assert advice.beyond is not None
+    assert 0.1 < advice.beyond.saved < 0.25
+
+
 def test_what_cannot_be_planned_is_named_and_the_rest_is_advised(lab: Lab) -> None:
     advice = advised(lab, BY_CUSTOMER, "select missing from orders")
     assert [i.index.columns[0] for i in advice.indexes] == ["customer_id"]

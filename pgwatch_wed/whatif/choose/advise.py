@@ -94,7 +94,7 @@ class Advisor:
             notes=tuple(self._oracle.notes),
             hidden_statements=self._workload.hidden,
             is_default_budget=self._options.budget_bytes is None,
-            beyond=beyond(self._costs, chosen, self._budget),
+            beyond=beyond(self._costs, chosen, self._budget, unplanned),
             unseen_ms=self._workload.unseen_ms,
         )
 

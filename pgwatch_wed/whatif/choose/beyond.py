@@ -12,9 +12,14 @@ _TRIED = 30
 _NEARLY = 0.5  # of the most that could be gained
 
 
-def beyond(costs: Costs, chosen: Configuration, budget: int) -> BeyondBudget | None:
-    """Return the cheapest of the most useful indexes that do not fit into the budget beside the chosen ones."""
-    size, total = costs.oracle.size, costs.total
+def beyond(
+    costs: Costs, chosen: Configuration, budget: int, unplanned: float = 0.0
+) -> BeyondBudget | None:
+    """Return the cheapest of the most useful indexes that do not fit into the budget beside the chosen ones.
+
+    ``unplanned`` is what statements without a plan cost: what is saved is a share of all.
+    """
+    size, total = costs.oracle.size, costs.total + unplanned
     room = budget - sum(map(size, chosen))
     present = {q.name: _value(costs, q, chosen) for q in costs.queries}
     found: list[BeyondBudget] = []
