@@ -491,6 +491,26 @@ def test_periods_that_overlap_the_latest_one_have_begun_shortly_before(lab: Lab,
     assert times(f"@> timestamptz '{last}'", "begun_at, spans.begun_at")[0] is None
 
 
+@pytest.mark.parametrize(
+    ("pattern", "blocks"), [("top.*.blue", 205), ("*.blue", 205), ("top.d3.*", 10), ("top.d3", 10)]
+)
+def test_a_pattern_of_a_path_reads_all_pages_unless_it_begins_with_labels(
+    lab: Lab, pattern: str, blocks: float
+) -> None:
+    shape = IndexShape(200.0, 20000.0, "gist")
+    touched = Touched(lab.catalog, lab.rows_in_order, lambda _name: shape)
+    condition = f"(shelves.path ~ '{pattern}'::lquery)"
+    table = {"Schema": "public", "Relation Name": "shelves", "Alias": "shelves", "Plan Rows": 4}
+    named = {"Index Name": "i", "Index Cond": condition}
+    index = {"Node Type": "Bitmap Index Scan", **named, "Plan Rows": 4, "Total Cost": 12.0}
+    tree = {"Node Type": "Bitmap Heap Scan", **table, "Recheck Cond": condition}
+    assert touched.blocks({**tree, "Plans": [index]}) == pytest.approx(blocks, abs=4)
+    scan = {"Node Type": "Index Scan", **table, **named}
+    if blocks > 100:
+        known = Touched(lab.catalog, lambda _: 4.0, lambda _name: shape)
+        assert known.blocks(scan) == pytest.approx(blocks, abs=4)
+
+
 def learned(lab: Lab, text: str, *indexes: Candidate) -> Plan:
     plan = lab.plan(query(text), indexes)
     computed.learn(lab, plan.tree)

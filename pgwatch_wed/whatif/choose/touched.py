@@ -22,6 +22,7 @@ from pgwatch_wed.whatif.choose.computed import times_filtered
 from pgwatch_wed.whatif.choose.dependent import UsualValues, times_least
 from pgwatch_wed.whatif.choose.driven import Driven, driven
 from pgwatch_wed.whatif.choose.found_rows import SHARE, with_found_rows
+from pgwatch_wed.whatif.choose.label_patterns import reads_all_pages
 from pgwatch_wed.whatif.choose.late import RowsInOrder, part_expected, part_of_many
 from pgwatch_wed.whatif.choose.least import times_planned
 from pgwatch_wed.whatif.choose.measured import passing_scan
@@ -433,6 +434,8 @@ class Touched:
         blocks = searches * _descent(shape, table) + max(
             0.0, walked * _pages_per_row(shape) - searches
         )
+        if reads_all_pages(node, shape):
+            blocks = max(1.0, part * shape.pages)
         if shape.skips and walked > fetched * part:
             jumps = _jumps(node, table, shape) * _descent(shape)
             blocks = min(blocks, jumps + fetched * taken * _pages_per_row(shape))
@@ -483,6 +486,8 @@ class Touched:
 
     def _bitmap_index(self, node: PlanNode, table: CatalogTable, more: float) -> float:
         shape = self._shape(node["Index Name"]) or _UNKNOWN_SHAPE
+        if reads_all_pages(node, shape):
+            return max(1.0, shape.pages)
         if shape.method != "btree":
             paths = _descent(shape, table) - 1 if shape.method == "gist" else 0.0
             if " @> " in str(node.get("Index Cond")):
