@@ -8,7 +8,7 @@ import pytest
 
 from pgwatch_wed.sqltext.plan_trees import used_names
 from pgwatch_wed.whatif.catalog import Catalog
-from pgwatch_wed.whatif.choose import advise, naming
+from pgwatch_wed.whatif.choose import advise, alternatives, naming
 from pgwatch_wed.whatif.choose.advise import Advice, AdviceOptions
 from pgwatch_wed.whatif.choose.costs import Costs
 from pgwatch_wed.whatif.choose.suggested import suggested
@@ -227,6 +227,22 @@ def test_a_state_is_no_key_of_gin_beside_a_pattern(lab: Lab) -> None:
     costs.begin(one, lab.plan(one))
     found = suggested(costs, [one], 3, {})[one.name].indexes
     assert [i.columns for i in found if i.method == "gin"] == [("payload",)]
+
+
+def test_a_subplan_that_is_hashed_does_not_cost_what_running_it_for_each_row_would(
+    lab: Lab,
+) -> None:
+    head = "select payload from jobs where deleted_at is null or"
+    exists = f"{head} exists (select from bookings b where b.room = jobs.id and b.note <> '')"
+    within = f"{head} id in (select room from bookings b where b.note <> '')"
+    for order in ("", " order by run_at limit 5"):
+        one, other = lab.plan(query(exists + order)), lab.plan(query(within + order))
+        assert one.cost > 20 * other.cost, "the planner decides too late that it is hashed"
+        real = alternatives.as_hashed(one, lab.catalog)
+        assert real.cost == real.tree["Total Cost"] == pytest.approx(other.cost, rel=0.2)
+        assert alternatives.as_hashed(other, lab.catalog) is other
+    joined = lab.plan(query(f"{exists} and exists (select from books where books.id = jobs.id)"))
+    assert alternatives.as_hashed(joined, lab.catalog).cost < joined.cost / 5
 
 
 def test_numbers_that_not_all_texts_of_a_statement_have_are_in_no_key(lab: Lab) -> None:

@@ -6,7 +6,14 @@ from contextlib import suppress
 from statistics import median
 
 from pgwatch_wed.sqltext.plan_trees import PlanNode
-from pgwatch_wed.whatif.choose import computed, counted_blocks, one_each, workers, writes
+from pgwatch_wed.whatif.choose import (
+    alternatives,
+    computed,
+    counted_blocks,
+    one_each,
+    workers,
+    writes,
+)
 from pgwatch_wed.whatif.choose.batches import with_full_batch
 from pgwatch_wed.whatif.choose.late import has_limit, least_short, scans_of_limit, short_share
 from pgwatch_wed.whatif.choose.measured import passing_scan, with_measured_rows
@@ -86,16 +93,22 @@ class Costs:
 
         The planner prefers that for a parameter; the server, which knows the values, does not where few rows match.
         """
-        found = self.oracle.plan(query, indexes, seconds=self.left.patience)
+        found = self._asked_of_server(query, indexes)
         if not indexes or query.is_write or not self.pool.is_by_value(query):
             return found
         if found.used_existing and any(scans_of_limit(found.tree)):
             with suppress(PlanError):
                 hidden = found.used_existing
-                other = self.oracle.plan(query, indexes, hidden, seconds=self.left.patience)
+                other = self._asked_of_server(query, indexes, hidden)
                 if other.used:
                     return min(found, other, key=lambda plan: self._judge(query, plan).value)
         return found
+
+    def _asked_of_server(
+        self, query: Query, indexes: Configuration, hidden: Iterable[int] = ()
+    ) -> Plan:
+        found = self.oracle.plan(query, indexes, hidden, seconds=self.left.patience)
+        return alternatives.as_hashed(found, self.oracle.catalog)
 
     def begin(self, query: Query, plan: Plan) -> None:
         """Take a query with its weight and its plan without changes."""

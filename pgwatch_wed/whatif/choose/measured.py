@@ -43,13 +43,13 @@ def with_measured_rows(plan: Plan, query: Query, catalog: Catalog) -> Plan:
 
 def _missing(scan: PlanNode, table: CatalogTable, real: float) -> float:
     """Return the cost of the rows that the planner does not expect to fetch."""
-    expected = _fetched(scan, table)
+    expected = fetched_rows(scan, table)
     if real <= expected:
         return 0.0
     rows = (real - expected) * _ROW
     if scan["Node Type"] not in _HEAP:
         return rows
-    return rows + max(0.0, _heap_cost(scan, table, real) - _heap_cost(scan, table, expected))
+    return rows + max(0.0, heap_cost(scan, table, real) - heap_cost(scan, table, expected))
 
 
 def passing_scan(tree: PlanNode, *, is_short: bool = False) -> PlanNode | None:
@@ -67,7 +67,7 @@ def passing_scan(tree: PlanNode, *, is_short: bool = False) -> PlanNode | None:
     return node if node["Node Type"] in (*_HEAP, "Index Only Scan") else None
 
 
-def _fetched(scan: PlanNode, table: CatalogTable) -> float:
+def fetched_rows(scan: PlanNode, table: CatalogTable) -> float:
     """Return how many rows the planner expects to fetch: those of its index condition.
 
     It combines bitmaps as if their conditions were independent, whatever it knows of the columns together.
@@ -89,7 +89,7 @@ def _condition(scan: PlanNode) -> str:
     return text if isinstance(text, str) else ""
 
 
-def _heap_cost(scan: PlanNode, table: CatalogTable, rows: float) -> float:
+def heap_cost(scan: PlanNode, table: CatalogTable, rows: float) -> float:
     """Return the cost of reading the pages of a number of rows (Mackert and Lohman)."""
     pages = min(table.pages, 2 * table.pages * rows / (2 * table.pages + rows))
     if scan["Node Type"] == "Bitmap Heap Scan":
