@@ -1262,6 +1262,7 @@ def test_a_batch_is_full_unless_fewer_rows_are_certain(
     (write,) = writes.writes(asked, costs.plan(asked).tree, lab.catalog)
     assert write.rows == pytest.approx(rows, rel=0.3)
     assert 4 * rows < (costs.blocks(asked, frozenset()) or 0.0) < 6 * rows + 1500
+    assert costs.newly_written(asked, frozenset({BEHIND})) > 6 * rows
     counted = replace(asked, rows=20.0)
     assert writes.writes(counted, costs.plan(asked).tree, lab.catalog)[0].rows == 20
 

@@ -333,7 +333,7 @@ class Costs:
             return None
         with suppress(PlanError):
             tree = self._planned(query, self._told(query, chosen, known)).tree
-            return tree if query.rows is not None else with_full_batch(tree, query.sql)
+            return _with_batch(query, tree)
         return None
 
     def _told(self, query: Query, chosen: Configuration, known: Known) -> Configuration:
@@ -425,7 +425,7 @@ class Costs:
     def newly_written(self, query: Query, chosen: Configuration) -> float:
         """Return the blocks that a call of a write touches in addition for its entries in new indexes; infinite if that is not known."""
         with suppress(PlanError):
-            tree, touched = self.oracle.plan(query).tree, self._touched
+            tree, touched = _with_batch(query, self.oracle.plan(query).tree), self._touched
             now, then = (
                 touched.written(tree, query.rows, self._added(query, s))
                 for s in (frozenset(), chosen)
@@ -469,3 +469,8 @@ class Costs:
 
 def _has_expression(indexes: Iterable[Candidate]) -> bool:
     return any(key.column is None for index in indexes for key in index.keys)
+
+
+def _with_batch(query: Query, tree: PlanNode) -> PlanNode:
+    """Return a plan with the rows of a full batch, unless rows were counted."""
+    return tree if query.rows is not None else with_full_batch(tree, query.sql)
