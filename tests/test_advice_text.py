@@ -83,3 +83,11 @@ def test_a_query_without_kept_indexes_keeps_its_plan() -> None:
     assert "20 ms → 1 ms" in text
     assert "27 ms" not in text
     assert "  3 more queries keep their plans" in text
+
+
+def test_hidden_statements_are_those_of_the_whole_server() -> None:
+    told = " ".join(as_text(advice(hidden_statements=1264)).split())
+    assert (
+        "1,264 statements of other roles, in all databases of the server, are hidden from this role, and not part of the"
+        " observed time; pg_read_all_stats shows them"
+    ) in told

@@ -88,7 +88,12 @@ def _lines(advice: Advice) -> Iterable[str]:
     for note in advice.notes:
         yield from ("", *_wrapped(note))
     if advice.hidden_statements:
-        yield f"\n{units.count(advice.hidden_statements, 'statement')} hidden from this role"
+        are = "is" if advice.hidden_statements == 1 else "are"
+        yield ""
+        yield from _wrapped(
+            f"{units.count(advice.hidden_statements, 'statement')} of other roles, in all databases of the server, {are}"
+            " hidden from this role, and not part of the observed time; pg_read_all_stats shows them"
+        )
     if advice.unseen_ms:
         yield from _wrapped(
             f"{_share_of(advice.unseen_ms, advice)} of the observed time is that of statements whose text is hidden, or of which"
