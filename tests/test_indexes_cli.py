@@ -174,6 +174,19 @@ def test_what_becomes_redundant_is_dropped_as_it_can_be(db: str, advice: Advice)
     ]
 
 
+def test_an_invalid_index_on_the_same_column_is_named(db: str, advice: Advice) -> None:
+    psql(
+        db,
+        "create table orders (customer_id int, total int); create index valid on orders (customer_id, total);"
+        "create index other on orders (total); create index broken on orders (customer_id);"
+        "update pg_index set indisvalid = false where indexrelid in ('broken'::regclass, 'other'::regclass);",
+    )
+    (one,) = (i for i in advice.indexes if i.index.columns[0] == "customer_id")
+    (told,) = engines.scripted(replace(advice, indexes=(one,)), collect(db)).indexes
+    about = [text for text in told.caveats if "is invalid" in text]
+    assert [text.partition(",")[0] for text in about] == ["public.broken"]
+
+
 def alembic(dsn: str, folder: Path, revision: str) -> AlembicConfig:
     versions = folder / "versions"
     versions.mkdir(parents=True)

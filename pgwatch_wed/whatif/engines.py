@@ -148,7 +148,7 @@ def scripted(advice: Advice, here: Snapshot) -> Advice:
             script=script,
             run_as=authority.run_as(here, script.sql),
             drops=tuple(drop(here, index).sql for index in dropped),
-            caveats=(*flaws, *([skew.text] if skew else []), *one.caveats),
+            caveats=(*flaws, *([skew.text] if skew else []), *one.caveats, *_unusable(here, one)),
         )
 
     return replace(advice, indexes=tuple(map(with_script, advice.indexes)))
@@ -189,6 +189,22 @@ def _flaws(here: Snapshot, one: IndexAdvice) -> Iterator[str]:
     table = named.table(here, one.index.schema, one.index.table)
     if table is not None and here.missing.keys().isdisjoint(_RELIABILITY):
         yield from (flaw.text for flaw in reliability.flaws(here, table, one.index.columns))
+
+
+def _unusable(here: Snapshot, one: IndexAdvice) -> Iterator[str]:
+    """Yield which indexes that begin with the same column no query can use: the lab does not have them."""
+    table = named.table(here, one.index.schema, one.index.table)
+    name = one.index.keys[0].column
+    first = named.column(here, table, name) if table is not None and name is not None else None
+    if table is None or first is None:
+        return
+    for index in here.indexes_of[table.oid]:
+        is_alike = index.access_method == one.index.method and index.kind == "i"
+        if is_alike and not index.is_usable and index.columns[:1] == (first.attnum,):
+            yield (
+                f"{ident(index.schema, index.name)}, which begins with the same column, is invalid, or still being built:"
+                " rebuild or drop it first, for this index may then do less."
+            )
 
 
 def _verified(
