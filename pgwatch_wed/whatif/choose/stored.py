@@ -120,12 +120,17 @@ def _near(
 
 def _parts_of_equal(catalog: Catalog, table: CatalogTable, scan: PlanNode) -> Iterator[float]:
     """Yield the parts of a table's blocks among which the rows are that have each of the keys compared for equality."""
-    for column in bound_columns(scan, table, EQUAL - _EMPTY):
-        share = 1 / max(1.0, column.distinct)
-        yield 1 - nearness(catalog, table, [column]) ** 2 * (1 - share)
-    # where the values are that a column has, does not tell where it has none
-    for column in bound_columns(scan, table, _EMPTY):
-        yield share_of_blocks(catalog, table, column)
+    # rows without a time are anywhere; without the number of what ends them, they are the newest if numbers are
+    empty = [
+        column
+        for column in bound_columns(scan, table, _EMPTY)
+        if (table.oid, column.name) in catalog.times
+    ]
+    yield from (share_of_blocks(catalog, table, column) for column in empty)
+    for column in bound_columns(scan, table, EQUAL):
+        if column not in empty:
+            share = 1 / max(1.0, column.distinct)
+            yield 1 - nearness(catalog, table, [column]) ** 2 * (1 - share)
 
 
 def _parts_of_predicate(
