@@ -70,7 +70,7 @@ def _of_column(
         return None
     common = sum(
         share
-        for value, share in zip(seen.common, seen.shares, strict=True)
+        for value, share in zip(seen.common, seen.shares, strict=False)
         if _is_below(value, given, is_tree=is_tree)
     )
     rest = max(0.0, 1 - column.null_fraction - sum(seen.shares))
