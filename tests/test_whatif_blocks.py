@@ -31,6 +31,7 @@ from pgwatch_wed.whatif.choose.gains import Gains
 from pgwatch_wed.whatif.choose.indexable import CandidateOptions
 from pgwatch_wed.whatif.choose.time_left import TimeLeft
 from pgwatch_wed.whatif.choose.touched import Touched
+from pgwatch_wed.whatif.choose.written_blocks import most_written
 from pgwatch_wed.whatif.lab import source
 from pgwatch_wed.whatif.lab.lab import Lab
 from pgwatch_wed.whatif.model import Candidate, Key, Plan
@@ -1135,8 +1136,7 @@ def test_rows_that_were_counted_are_those_that_are_deleted(lab: Lab) -> None:
     ],
 )
 def test_a_write_touches_no_more_than_its_rows_take(lab: Lab, text: str, most: float) -> None:
-    touched = Touched(lab.catalog, lab.rows_in_order, lab.index_shape, lab.rows_meeting)
-    assert touched.most_written(lab.plan(query(text)).tree, 10.0) == most
+    assert most_written(lab.catalog, lab.plan(query(text)).tree, 10.0) == most
 
 
 def test_what_a_write_read_beyond_its_plan_is_not_read_with_an_index(lab: Lab) -> None:

@@ -25,6 +25,7 @@ from pgwatch_wed.whatif.choose.sorted_whole import MoreRows, more_rows, sorted_s
 from pgwatch_wed.whatif.choose.time_left import ASKED, TimeLeft
 from pgwatch_wed.whatif.choose.touched import Touched
 from pgwatch_wed.whatif.choose.writes import Burden, Write
+from pgwatch_wed.whatif.choose.written_blocks import most_written
 from pgwatch_wed.whatif.model import (
     Candidate,
     Configuration,
@@ -419,7 +420,7 @@ class Costs:
     def most_written(self, query: Query) -> float:
         """Return the most blocks that a call of a write touches beside what its plan reads; infinite if that is not known."""
         with suppress(PlanError):
-            return self._touched.most_written(self.oracle.plan(query).tree, query.rows)
+            return most_written(self.oracle.catalog, self.oracle.plan(query).tree, query.rows)
         return math.inf
 
     def newly_written(self, query: Query, chosen: Configuration) -> float:
