@@ -17,6 +17,14 @@ WRITTEN = {
         "update t set a = 1 where at = ANY (ARRAY[u.at]::timestamp with time zone[])"
         " or at = ANY (ARRAY[$1::timestamp with time zone]::timestamp with time zone[]) returning a"
     ),
+    "select a = 1 or a = 2 as x, array[a = 3 or a = 4] from t -- a = 5": (
+        "select a = ANY (ARRAY[1]::integer[]) or a = ANY (ARRAY[2]::integer[]) as x,"
+        " array[a = ANY (ARRAY[3]::integer[]) or a = ANY (ARRAY[4]::integer[])] from t -- a = 5"
+    ),
+    "select case when b then a = 1 or a = 2 else c end from t where a = 3 or a = 4 -- x\n limit 5": (
+        "select case when b then a = ANY (ARRAY[1]::integer[]) or a = ANY (ARRAY[2]::integer[]) else c end"
+        " from t where a = ANY (ARRAY[3]::integer[]) or a = ANY (ARRAY[4]::integer[]) -- x\n limit 5"
+    ),
     "select 1 from t where a = 1 or s = 'x'": None,
     "select 1 from t where t.a = 1 or u.a = 2": None,
     "select 1 from t where a = 1 or a = f(2)": None,

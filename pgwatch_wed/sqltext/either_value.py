@@ -23,6 +23,7 @@ _ENDS = frozenset(
     {"OR", "AND", "ASCII_41", "ASCII_44", "ASCII_59", "ORDER", "GROUP_P", "HAVING", "WINDOW"}
     | {"LIMIT", "OFFSET", "FETCH", "FOR", "UNION", "EXCEPT", "INTERSECT", "RETURNING", "ON"}
     | {"JOIN", "LEFT", "RIGHT", "INNER_P", "FULL", "CROSS", "NATURAL", "WHERE", "THEN", "END_P"}
+    | {"FROM", "AS", "ELSE", "ASCII_93", "SQL_COMMENT", "C_COMMENT"}
 )
 _TYPE = r'[\w ."]+(?:\(\d+(?:,\d+)?\))?'
 _LITERAL = re.compile(rf""" = ANY \('\{{("?)([^"{{}},\\]*)\1\}}'::({_TYPE})\[\]\)""")

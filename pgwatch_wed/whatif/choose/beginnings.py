@@ -18,10 +18,8 @@ from pgwatch_wed.sqltext.terms import Kind, Term
 from pgwatch_wed.whatif.catalog import BeginningsSeen, Catalog, CatalogColumn, CatalogTable
 
 _FEWEST_BOUNDS = 100  # with fewer, the planner does not rely on them alone
-_LEAST, _MOST = (
-    0.0001,
-    0.9999,
-)  # that the planner takes any of the values that are not common to match
+# The least and the most of the values that are not common that the planner takes to match.
+_LEAST, _MOST = 0.0001, 0.9999
 _GIVEN = re.compile(r"^\S.* (?:~~|\^@|<@|OPERATOR\(\S+<@\)) (?:CAST\()?'((?:[^']|'')*)'")
 _PATTERN = re.compile(r"((?:[^%_\\]|\\.)*)%")
 _SEPARATORS = "/.:"

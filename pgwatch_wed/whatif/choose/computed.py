@@ -24,15 +24,16 @@ def learn(oracle: Oracle, tree: PlanNode) -> None:
     catalog = oracle.catalog
     for node in walk(tree):
         table = catalog.table_of(node)
-        for text in condition_texts(node) if table is not None else ():
-            for term in terms.conditions(text).terms if table is not None else ():
-                if table is None or not _is_of_few(table, term):
-                    continue
-                if catalog.is_first_try("computed", table.oid, term.text):
-                    (column,) = term.operand.columns
-                    found = oracle.share_meeting(table, column, term.text)
-                    if found is not None:
-                        catalog.computed[table.oid, term.text] = found
+        if table is None:
+            continue
+        for term in (t for text in condition_texts(node) for t in terms.conditions(text).terms):
+            if not _is_of_few(table, term):
+                continue
+            if catalog.is_first_try("computed", table.oid, term.text):
+                (column,) = term.operand.columns
+                found = oracle.share_meeting(table, column, term.text)
+                if found is not None:
+                    catalog.computed[table.oid, term.text] = found
 
 
 def times_filtered(catalog: Catalog, table: CatalogTable, scan: PlanNode, before: float) -> float:
