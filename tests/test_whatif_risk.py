@@ -1,6 +1,6 @@
 """Plans that are cheap on paper only: what the search makes of them."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
 import psycopg
@@ -9,12 +9,15 @@ import pytest
 from pgwatch_wed.whatif import usage
 from pgwatch_wed.whatif.choose import advise, candidates
 from pgwatch_wed.whatif.choose.advise import Advice, AdviceOptions
+from pgwatch_wed.whatif.choose.costs import Costs
 from pgwatch_wed.whatif.choose.dependent import UsualValues, times_planned
+from pgwatch_wed.whatif.choose.fewer_blocks import with_fewer_blocks
 from pgwatch_wed.whatif.choose.indexable import CandidateOptions
 from pgwatch_wed.whatif.choose.risk import Judge
+from pgwatch_wed.whatif.choose.time_left import TimeLeft
 from pgwatch_wed.whatif.lab import source
 from pgwatch_wed.whatif.lab.lab import Lab
-from pgwatch_wed.whatif.model import Candidate, Key
+from pgwatch_wed.whatif.model import Candidate, Key, Query
 from pgwatch_wed.whatif.workload import Workload
 from tests import servers
 from tests.planning import query
@@ -38,7 +41,10 @@ insert into facts select p, n, case n when 'open' then 'yes' when 'phone' then p
     from generate_series(1, 20000) p, unnest(array['open', 'phone', 'cook']) n;
 create index facts_place on facts (place);
 create index facts_name on facts (name);
-vacuum analyze posts, places, facts;
+create table changes (id int not null, at timestamptz not null, object int not null, text text not null);
+insert into changes select g, timestamptz '2024-01-01' + g * interval '1 minute', g * 7919::bigint % 500, repeat('x', 100)
+    from generate_series(1, 50000) g;
+vacuum analyze posts, places, facts, changes;
 """
 BOARD = "select * from posts where board = $1 order by at desc limit 20"
 NOT_DELETED = "select * from posts where not deleted order by at desc limit 20"
@@ -60,6 +66,12 @@ CALENDAR = (
 )
 BY_AUTHORS = "select p.* from places c join posts p on p.author = c.id where c.id < 40 and p.at > '2024-02-03'"
 OLD = "select * from posts where not archived and author < 90"
+
+LATEST = "select * from changes order by at desc limit 20"
+OF_OBJECT = "select * from changes where object = $1 order by at desc limit 10"
+CHANGED_AT = Candidate("public", "changes", (Key.of("at"),))
+BY_OBJECT = Candidate("public", "changes", (Key.of("object"),))
+ALL_OBJECTS = Candidate("public", "changes", (Key.of("object"),), ("id",))
 
 
 @pytest.fixture(scope="module")
@@ -272,6 +284,38 @@ def test_an_index_for_one_statement_does_not_slow_another(forum: str, lab: Lab) 
             connection.execute(index.ddl.encode())
         assert blocks(connection, late) < 0.5 * before
         connection.rollback()
+
+
+def measured(text: str, calls: float = 10.0) -> Query:
+    return query(text, calls=calls, blocks=900.0, rows=20.0, total_ms=1000.0)
+
+
+def with_fewer(lab: Lab, asked: Sequence[Query], share: float = 1.0) -> frozenset[Candidate]:
+    """Return what is added to an index on the object if a share of the indexes fits."""
+    indexes = [BY_OBJECT, CHANGED_AT, ALL_OBJECTS]
+    lab.add(indexes)
+    costs, chosen = Costs(lab, TimeLeft(60.0, lambda: 0.0), guard=True), frozenset({BY_OBJECT})
+    for each in asked:
+        costs.begin(each, lab.plan(each))
+        costs.ask_all((each, chosen | {index}) for index in indexes)
+    budget = int(share * sum(map(lab.size, indexes)))
+    return with_fewer_blocks(costs, chosen, budget) - chosen
+
+
+def test_far_fewer_blocks_count_more_than_times_that_may_be_mistaken(lab: Lab) -> None:
+    nearly_all = measured("select object, id from changes where object > 20 and id > 20")
+    assert with_fewer(lab, [nearly_all]) == {ALL_OBJECTS}
+    assert with_fewer(lab, [nearly_all], 0.5) == set()
+    assert with_fewer(lab, [replace(nearly_all, total_ms=None)]) == set(), "nothing is measured"
+    assert with_fewer(lab, [nearly_all, measured("select text from changes", 30.0)]) == set()
+    changing = measured("update changes set id = $1 where object = $2", 1.0)
+    assert with_fewer(lab, [nearly_all, replace(changing, rows=1.0)]) == {ALL_OBJECTS}
+    assert with_fewer(lab, [nearly_all, replace(changing, rows=200.0)]) == set()
+
+
+def test_no_query_is_slower_than_now_where_others_read_fewer_blocks(lab: Lab) -> None:
+    assert with_fewer(lab, [measured(LATEST)]) == {CHANGED_AT}
+    assert with_fewer(lab, [measured(LATEST), measured(OF_OBJECT)]) == set()
 
 
 def test_how_the_rows_looked_for_are_spread_is_told_as_an_assumption(lab: Lab) -> None:

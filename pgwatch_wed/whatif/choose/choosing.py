@@ -6,6 +6,7 @@ from collections.abc import Iterable
 from pgwatch_wed.progress import Progress
 from pgwatch_wed.whatif.choose import candidates, existing
 from pgwatch_wed.whatif.choose.costs import Costs
+from pgwatch_wed.whatif.choose.fewer_blocks import with_fewer_blocks
 from pgwatch_wed.whatif.choose.narrower import without_narrower
 from pgwatch_wed.whatif.choose.replacements import replacements
 from pgwatch_wed.whatif.choose.search import Problem, Search
@@ -42,7 +43,8 @@ class Choosing:
                 self._widen(best)
             if costs.pool.calls == calls or self._is_over():
                 break
-        return without_narrower(costs, self._pruned(costs.without_idlers(best)))
+        chosen = without_narrower(costs, self._pruned(costs.without_idlers(best)))
+        return with_fewer_blocks(costs, chosen, self._budget)
 
     def _is_over(self) -> bool:
         return self._costs.left.is_over(SEARCHED)
