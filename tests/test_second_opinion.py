@@ -47,6 +47,8 @@ def test_what_the_target_estimates_otherwise_is_told(db: str) -> None:
         assert all(4 < each.server / each.lab < 5 for each in found)
         guessed = [replace(each, assumed="it is assumed that $1 is 5") for each in WORK]
         assert second_opinion.differences(db, here, lab, guessed, 10.0) == [], "data in the log"
+        implied = [replace(each, cause="a DELETE") for each in WORK]
+        assert second_opinion.differences(db, here, lab, implied, 10.0) == [], "not the user's"
         advice = advise.advise(lab, Workload(WORK), AdviceOptions(seconds=20))
         told = second_opinion.told(advice, found)
     (doubted,) = (one for one in told.indexes if "by customer" in one.queries)

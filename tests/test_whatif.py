@@ -11,7 +11,9 @@ import pytest
 
 from pgwatch_wed.progress import silent
 from pgwatch_wed.sqltext import reading
-from pgwatch_wed.whatif.choose import advise, existing, left_out, writes
+from pgwatch_wed.whatif import catalog as catalogs
+from pgwatch_wed.whatif.catalog import ForeignKey
+from pgwatch_wed.whatif.choose import advise, existing, key_lookups, left_out, writes
 from pgwatch_wed.whatif.choose.advise import Advice, AdviceOptions
 from pgwatch_wed.whatif.choose.choosing import Choosing
 from pgwatch_wed.whatif.choose.costs import Costs
@@ -284,6 +286,131 @@ def test_nothing_is_advised_that_an_existing_index_covers(lab: Lab) -> None:
     assert [i.ddl for i in advice.indexes if existing.covering(lab.catalog, i.index)] == []
     assert not any(i.index.columns[0] in ("id", "order_id") for i in advice.indexes)
     assert {r.query for r in advice.rejected} >= {"select * from orders where id = 77"}
+
+
+DELETED = "delete from customers where id = 5"
+
+
+def test_rows_that_refer_to_deleted_ones_are_looked_up_by_an_index(lab: Lab) -> None:
+    advice = advised(lab, DELETED)
+    (one,) = advice.indexes
+    assert (one.index.table, one.index.columns[0]) == ("orders", "customer_id")
+    assert one.queries == (DELETED,), "the reader knows no other statement"
+    (note,) = (c for c in one.caveats if "foreign key" in c)
+    assert f"rows of orders that refer to customers by customer_id, for {DELETED}:" in note
+    (gain,) = advice.per_query
+    assert (gain.name, gain.indexes) == (DELETED, (one.name,))
+    assert gain.cost_after < 0.02 * gain.cost_before
+    assert not advice.rejected
+
+
+@pytest.mark.parametrize(("blocks", "is_read"), [(1500.0, True), (4.0, False)])
+def test_the_time_of_a_delete_contains_its_lookups_if_its_blocks_do(
+    lab: Lab, blocks: float, is_read: bool
+) -> None:
+    asked = query(
+        "delete from customers where id = $1",
+        calls=10.0,
+        total_ms=900.0,
+        rows=1.0,
+        blocks=blocks,
+    )
+    measured = Workload((asked,), is_measured=True)
+    advice = advise.advise(lab, measured, AdviceOptions(seconds=20.0, budget_bytes=100_000_000))
+    assert advice.cost_before == pytest.approx(900, rel=0.01)
+    (gain,) = advice.per_query
+    assert gain.call_ms == pytest.approx(90)
+    assert gain.blocks_after is not None
+    assert gain.blocks_after < 50
+    assert (gain.cost_after < 30) is is_read
+
+
+@pytest.mark.parametrize(
+    ("text", "times"),
+    [
+        ("delete from customers where id = $1", 1),
+        ("delete from customers where id > $1", 1),  # how many these are is a guess
+        ("delete from customers where id < 31", 30),
+        ("delete from customers", 100),
+        ("delete from tiny where id = $1", None),
+        ("update customers set email = '' where id = $1", None),
+    ],
+)
+def test_lookups_are_as_many_as_rows_are_deleted(lab: Lab, text: str, times: float | None) -> None:
+    costs = Costs(lab, TimeLeft(20.0, lambda: 0.0), guard=True)
+    asked = query(text, weight=2.0)
+    own, found = key_lookups.divided(costs, asked, costs.plan(asked), [text])
+    assert own == 1
+    assert [q.weight for q, _ in found] == (
+        [] if times is None else [pytest.approx(2 * times, rel=0.1)]
+    )
+
+
+def test_lookups_that_the_server_lists_are_not_counted_twice(lab: Lab) -> None:
+    listed = 'SELECT $2 FROM ONLY "public"."orders" x WHERE $1 OPERATOR(pg_catalog.=) "customer_id" FOR KEY SHARE OF x'
+    costs = Costs(lab, TimeLeft(20.0, lambda: 0.0), guard=True)
+    asked = query(DELETED)
+    for texts, number in (([DELETED], 1), ([DELETED, listed], 0)):
+        assert len(key_lookups.divided(costs, asked, costs.plan(asked), texts)[1]) == number
+
+
+def test_lookups_that_an_index_serves_need_no_other(
+    lab: Lab, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tables = lab.catalog.by_name
+    orders, lines = tables["public", "orders"].oid, tables["public", "lines"].oid
+    keys = [ForeignKey(lines, orders, frozenset({name})) for name in ("order_id", "product_id")]
+    monkeypatch.setitem(vars(lab.catalog), "foreign_keys", tuple(keys))
+    costs = Costs(lab, TimeLeft(20.0, lambda: 0.0), guard=True)
+    asked = query("delete from orders where id = 5")
+    ((found, _),) = key_lookups.divided(costs, asked, costs.plan(asked), ())[1]
+    assert "by product_id" in found.name
+
+
+def test_rows_that_are_deleted_with_others_are_looked_up_too(lab: Lab) -> None:
+    tables = lab.catalog.by_name
+    customers, orders, lines, log = (
+        tables["public", name] for name in ("customers", "orders", "lines", "log")
+    )
+    first = ForeignKey(orders.oid, customers.oid, frozenset({"customer_id"}), cascades=True)
+    second = ForeignKey(lines.oid, orders.oid, frozenset({"order_id"}), cascades=True)
+    third = ForeignKey(log.oid, lines.oid, frozenset({"id"}))
+    again = ForeignKey(orders.oid, orders.oid, frozenset({"id"}), cascades=True)
+    other = ForeignKey(log.oid, customers.oid, frozenset({"id"}), is_checked=False)
+    keys = (first, second, third, again, other)
+    catalog = replace(lab.catalog, foreign_keys=keys)
+    assert key_lookups.keys_to(catalog, customers) == {first: 1, second: 1, third: 1, again: 1}
+    assert key_lookups.keys_to(catalog, lines) == {third: 1}
+    fewer = replace(catalog, tables={**catalog.tables, orders.oid: replace(orders, rows=100.0)})
+    assert key_lookups.keys_to(fewer, customers)[second] == pytest.approx(100 / customers.rows)
+    kept = replace(catalog, foreign_keys=(replace(first, cascades=False), *keys[1:]))
+    assert second not in key_lookups.keys_to(kept, customers)
+
+
+def test_what_postgresql_looks_for_is_read_from_its_constraints(shop: str) -> None:
+    text = """create table keyed (id int primary key, within int4range, unique (id, within without overlaps));
+        create table cascading (a int references keyed on delete cascade);
+        create table plain (a int references keyed);
+        create table loose (a int references keyed not enforced);
+        create table timed (a int, during int4range, foreign key (a, period during) references keyed (id, period within));
+        create table parted (a int references keyed) partition by list (a);
+        create table part partition of parted default"""
+    with psycopg.connect(shop) as connection:
+        connection.execute("create extension btree_gist")
+        for one in text.split(";"):
+            connection.execute(one.encode())
+        found = catalogs.read(connection)
+        connection.rollback()
+    keys = {found.tables[k.table_oid].name: (k.cascades, k.is_checked) for k in found.foreign_keys}
+    del keys["orders"]
+    assert keys == {
+        "cascading": (True, True),
+        "plain": (False, True),
+        "loose": (False, False),
+        "timed": (False, False),
+        "parted": (False, True),
+        "part": (False, False),
+    }
 
 
 def test_a_tiny_table_gets_no_index(lab: Lab) -> None:

@@ -25,7 +25,7 @@ from pgwatch_wed.whatif.choose import advise
 from pgwatch_wed.whatif.choose.answer import AdviceOptions, IndexAdvice
 from pgwatch_wed.whatif.lab import source
 from pgwatch_wed.whatif.lab.lab import Lab
-from pgwatch_wed.whatif.model import Candidate, Key, Rejected
+from pgwatch_wed.whatif.model import Candidate, Key, Query, Rejected
 from pgwatch_wed.whatif.proof import copies, proof_tasks
 from pgwatch_wed.whatif.proof.call_trial import CallWork
 from pgwatch_wed.whatif.proof.fitted_values import NoValuesError, ProductionCall
@@ -101,6 +101,16 @@ def left(dsn: str) -> list[str]:
             " and relname !~ '^pg_toast' and relname <> 'orders_pkey'"
         )
         return [row[0] for row in rows]
+
+
+def test_what_postgresql_runs_for_a_foreign_key_is_run_with_values_of_the_copy(
+    copy: str, shop: str, lab: Lab
+) -> None:
+    text = "SELECT x.ctid FROM ONLY public.orders x WHERE x.customer_id = $1"
+    asked = Query("rows of orders", text, has_parameters=True, cause="a DELETE")
+    found = verify(copy, shop, [CUSTOMER], [asked], lab, VerifyOptions(seconds=60.0))
+    assert [i.index for i in found.indexes] == [CUSTOMER]
+    assert not found.not_run
 
 
 def test_what_helps_stays_what_hurts_or_idles_goes_and_nothing_is_left(

@@ -99,11 +99,16 @@ class ExistingIndex:
 
 @dataclass(frozen=True, slots=True)
 class ForeignKey:
-    """Columns with at most as many combinations as the referenced table has rows."""
+    """Columns with at most as many combinations as the referenced table has rows.
+
+    ``cascades``: rows that refer to a deleted one are deleted, too. ``is_checked``: they are looked for by the columns' equality.
+    """
 
     table_oid: int
     referenced_oid: int
     columns: frozenset[str]
+    cascades: bool = False
+    is_checked: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -272,7 +277,7 @@ def read(connection: psycopg.Connection[Any]) -> Catalog:
         rows = cursor.execute(queries.composed("whatif", "indexes")).fetchall()
         indexes = {row["oid"]: _index(row) for row in rows}
         keys = tuple(
-            ForeignKey(row["table_oid"], row["referenced_oid"], frozenset(row["columns"]))
+            ForeignKey(**{**row, "columns": frozenset(row["columns"])})
             for row in cursor.execute(queries.composed("whatif", "foreign_keys")).fetchall()
         )
         classes = tuple(

@@ -13,7 +13,8 @@ class Query:
 
     ``user`` is the role that runs it: "" if it is not known, None for the role that asks; ``others`` run it, too. ``calls``, ``total_ms``,
     ``rows`` and ``blocks`` (of a call) are measured values if the workload comes from pg_stat_statements. ``of`` is the
-    statement that this is a part of: its calls with some value of a parameter, which nobody shall see.
+    statement that this is a part of: its calls with some value of a parameter, which nobody shall see. ``cause`` is the name of the
+    statement for whose rows PostgreSQL runs this one by itself, "" if it is one of the workload.
     """
 
     name: str
@@ -30,11 +31,17 @@ class Query:
     others: tuple[str, ...] = ()
     assumed: str = ""
     of: "Query | None" = None
+    cause: str = ""
 
     @property
     def whole(self) -> "Query":
         """The statement as the workload has it, with all of its calls."""
         return self if self.of is None else self.of
+
+    @property
+    def told_as(self) -> str:
+        """The name of the statement of the workload that it is, or is a part or a consequence of."""
+        return self.cause or self.whole.name
 
 
 @dataclass(frozen=True, slots=True, order=True)

@@ -49,7 +49,7 @@ def differences(
     """
     limit = min(max(seconds, _LEAST_SECONDS), _MOST_SECONDS)
     # what was assumed comes from statistics: the server's log is no place for it
-    asked = [q for q in queries if not q.assumed][:_MOST]
+    asked = [q for q in queries if not (q.assumed or q.cause)][:_MOST]
     texts = [plans.Asked(q.sql, q.user) for q in asked]
     try:
         there = plans.costs(conninfo, here, texts, limit)

@@ -5,6 +5,7 @@ Planning, making candidates and trying them take turns, so that whenever the tim
 
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
+from dataclasses import replace
 
 from pgwatch_wed.progress import Progress
 from pgwatch_wed.whatif import refusals, usage
@@ -12,6 +13,7 @@ from pgwatch_wed.whatif.choose import (
     assumed,
     candidates,
     existing,
+    key_lookups,
     lists,
     open_keys,
     parts,
@@ -48,6 +50,7 @@ class Filling:
         self._waiting: list[Query] = []
         self._likely: dict[str, float] = {}
         self._varying: Mapping[str, frozenset[str]] = {}
+        self._texts: Sequence[str] = ()
         self._begun: set[str] = set()
         self.suggested: dict[str, Suggested] = {}
         self.explored: set[str] = set()
@@ -57,6 +60,7 @@ class Filling:
         """Request plans, as far as there is time."""
         self._likely = likely_costs(queries, self._costs.oracle.catalog)
         self._varying = varying(q.whole for q in queries)
+        self._texts = [q.sql for q in queries]
         self._waiting = self._in_order(queries)
         found: Configuration = frozenset()
         wave, slice_ = 1, _FIRST_SLICE
@@ -105,10 +109,20 @@ class Filling:
                 else:
                     matters = self._likely[query.name] >= self._least_likely
                     for one, plan in self._with_keys(*base):
-                        for part, its_plan in self._parts(one, plan, matters=matters):
-                            self._costs.begin(part, its_plan)
+                        self._begin(one, plan, matters=matters)
             if self._is_late(min(until, EXPLORED)):
                 return
+
+    def _begin(self, query: Query, plan: Plan, *, matters: bool) -> None:
+        """Take a query or its parts, and what PostgreSQL runs for the rows that it deletes."""
+        own: float = 1.0
+        lookups: Sequence[tuple[Query, Plan]] = ()
+        if matters or query.total_ms is None:
+            own, lookups = key_lookups.divided(self._costs, query, plan, self._texts)
+        for part, its_plan in self._parts(query, plan, matters=matters):
+            self._costs.begin(replace(part, weight=part.weight * own), its_plan)
+        for lookup, its_plan in lookups:
+            self._costs.begin(lookup, its_plan)
 
     @property
     def _least_likely(self) -> float:

@@ -8,7 +8,7 @@ from pgwatch_wed.postgres.index_grades import GUESSED_SHARE
 from pgwatch_wed.quote import ident
 from pgwatch_wed.whatif import guesses
 from pgwatch_wed.whatif.catalog import Catalog
-from pgwatch_wed.whatif.choose import counted_blocks, existing, indexable, skew
+from pgwatch_wed.whatif.choose import counted_blocks, existing, indexable, key_lookups, skew
 from pgwatch_wed.whatif.choose.answer import IndexAdvice, QueryGain
 from pgwatch_wed.whatif.choose.costs import Costs
 from pgwatch_wed.whatif.model import Candidate, Configuration, Plan, PlanError, Query
@@ -30,10 +30,10 @@ class Gains:
     def of_queries(self) -> tuple[QueryGain, ...]:
         """Return what each query gains, in the order of their costs."""
         self._costs.ask_all((q, self._chosen) for q in self._costs.queries)
-        parts: dict[Query, list[Query]] = {}
+        parts: dict[str, list[Query]] = {}
         for query in self._costs.queries:
-            parts.setdefault(query.whole, []).append(query)
-        return tuple(self._of_query(*each) for each in parts.items())
+            parts.setdefault(query.told_as, []).append(query)
+        return tuple(map(self._of_query, parts.values()))
 
     def of_indexes(self) -> tuple[IndexAdvice, ...]:
         """Return the indexes with their parts of the gains, most useful first."""
@@ -57,10 +57,12 @@ class Gains:
         known = self._costs.known(query, self._chosen)
         return frozenset() if known is None else known.used
 
-    def _of_query(self, query: Query, parts: Sequence[Query]) -> QueryGain:
+    def _of_query(self, parts: Sequence[Query]) -> QueryGain:
+        own = [part for part in parts if not part.cause]
+        query = own[0].whole
         cost = sum(self._costs.weighted(part, self._chosen) for part in parts)
         used = sorted({self._names[i] for part in parts for i in self._used(part)})
-        before, after = self._blocks(query, parts)
+        before, after = self._blocks(query, own, [part for part in parts if part.cause])
         return QueryGain(
             query.name,
             query.query_id,
@@ -75,7 +77,9 @@ class Gains:
             after,
         )
 
-    def _blocks(self, query: Query, parts: Sequence[Query]) -> tuple[float | None, float | None]:
+    def _blocks(
+        self, query: Query, parts: Sequence[Query], of_keys: Sequence[Query]
+    ) -> tuple[float | None, float | None]:
         """Return the blocks of a call without and with the set, of which the former may have been counted.
 
         What a write touches beyond its plan, in other indexes and for foreign keys, it also touches with the set. But what is more
@@ -115,12 +119,21 @@ class Gains:
                 beyond = min(beyond, referring)
             elif any(self._used(part) for part in parts):
                 beyond = min(beyond, self._costs.most_written(query))
+            if referring is None:
+                beyond = max(0.0, beyond - sum(self._saved(query, one) for one in of_keys))
             as_now = before + max(self._costs.newly_written(p, self._chosen) for p in parts)
             return before, min(after + beyond, as_now)
         present = sum(map(self._costs.present, parts))
         is_cheaper = sum(self._costs.weighted(p, self._chosen) for p in parts) < present
         # values may be others than those that are assumed, but the server would then have stayed with what it had
         return before, min(before, after) if is_cheaper else after
+
+    def _saved(self, query: Query, lookup: Query) -> float:
+        """Return how many blocks a lookup of referring rows no longer touches in a call of the query that causes it."""
+        now, then = (self._costs.blocks(lookup, chosen) for chosen in (frozenset(), self._chosen))
+        if now is None or then is None or not (lookup.calls and query.calls):
+            return 0.0
+        return lookup.calls / query.calls * (now - then)
 
     def _shares(self, query: Query, parts: Sequence[Query]) -> tuple[list[float], float | None]:
         """Return the shares of the parts of a query, and the blocks of a call without the set that are planned."""
@@ -183,9 +196,10 @@ class Gains:
         costs, name = self._costs, self._names[index]
         saved = tuple(self._part(index, q) for q in users)
         ranges, equal = self._unknown(index, users, saved)
-        whole: dict[Query, float] = {}
+        whole: dict[str, float] = {}
         for query, part in zip(users, saved, strict=True):
-            whole[query.whole] = whole.get(query.whole, 0.0) + part
+            whole[query.told_as] = whole.get(query.told_as, 0.0) + part
+        query_ids = {q.told_as: q.query_id for q in users}
         replaced = existing.made_redundant(costs.oracle.catalog, index)
         return IndexAdvice(
             index=index,
@@ -195,12 +209,16 @@ class Gains:
             cost_without=costs.total,
             cost_with=costs.total - sum(saved),
             write_cost=costs.write_part(index, self._chosen),
-            queries=tuple(q.name for q in whole),
-            query_ids=tuple(q.query_id for q in whole if q.query_id is not None),
+            queries=tuple(whole),
+            query_ids=tuple(i for i in query_ids.values() if i is not None),
             saved=tuple(whole.values()),
             is_joint=self._is_joint(index, users, sum(saved)),
             makes_redundant=tuple(ident(e.schema, e.name) for e in replaced),
-            caveats=(*_caveats(costs.oracle.catalog, index), *self._lost_hot(index)),
+            caveats=(
+                *_caveats(costs.oracle.catalog, index),
+                *key_lookups.told(users),
+                *self._lost_hot(index),
+            ),
             doubts=self._doubts(index, users),
             guesses=ranges,
             equated=equal,

@@ -74,6 +74,17 @@ def only(costs: Costs, part: Query, plan: Plan) -> Sequence[tuple[Query, Plan]]:
     return _weighted(weighted(part.whole, planned.expected), [planned])
 
 
+def is_guessed(tree: PlanNode) -> bool:
+    """Tell whether a plan expects a default share of the rows to meet some condition."""
+    return any(
+        term.kind not in EQUAL and "$" in term.text
+        for node in walk(tree)
+        for text in condition_texts(node)
+        for group in _groups(terms.conditions(text))
+        for term in group.terms
+    )
+
+
 def _planned(costs: Costs, query: Query, number: int, variant: skew.Variant) -> _Part:
     """Plan a variant; where its values are known, so are its rows."""
     part = replace(query, name=f"{query.name} #{number}", sql=variant.sql, rows=None, of=query)
@@ -108,23 +119,12 @@ def _by_rows(parts: Sequence[_Part], counted: float | None) -> Sequence[_Part] |
     It does not if a part compares with a value that is not known otherwise than for equality.
     """
     rows = [_rows(part.plan.tree) for part in parts]
-    is_sure = not any(_is_guessed(part.plan.tree) for part in parts)
+    is_sure = not any(is_guessed(part.plan.tree) for part in parts)
     if not is_sure or not counted_blocks.tell(rows, counted):
         return None
     shares = counted_blocks.shares([part.share for part in parts], rows, counted)
     each = zip(parts, shares, rows, strict=True)
     return [replace(p, share=share, query=replace(p.query, rows=r)) for p, share, r in each]
-
-
-def _is_guessed(tree: PlanNode) -> bool:
-    """Tell whether a plan expects a default share of the rows to meet some condition."""
-    return any(
-        term.kind not in EQUAL and "$" in term.text
-        for node in walk(tree)
-        for text in condition_texts(node)
-        for group in _groups(terms.conditions(text))
-        for term in group.terms
-    )
 
 
 def _groups(group: Conjunction) -> Iterator[Conjunction]:
