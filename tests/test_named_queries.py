@@ -270,12 +270,13 @@ CASES: dict[tuple[str, str], tuple[Case, ...]] = {
     ),
     ("lab", "word_shares"): (
         Case(
-            {"word", "share"},
+            {"word", "share", "once", "twice"},
             values={
                 "values": ["'word'", "'a' 'word'"],
                 "shares": [0.1, 0.1],
                 "are_common": [False, False],
                 "least": 0.15,
+                "twice": 0.25,
             },
         ),
     ),

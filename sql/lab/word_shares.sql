@@ -1,5 +1,5 @@
--- A row is a word of several texts, with the share of rows that contain it, in the order in which ANALYZE stores them; and how many words
--- are in one and in two of the texts whose shares are not those of common values.
+-- A row is a word of several texts, with the share of rows that contain it, in the order in which ANALYZE stores them.
+-- once, twice: how many words are in one and in two of the texts whose shares are not those of common values.
 with shares as (
     select
         word,
