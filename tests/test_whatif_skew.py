@@ -232,7 +232,8 @@ def test_shares_follow_the_counted_blocks_of_a_call_that_reads(lab: Lab) -> None
     assert frequent > 10 * others
     assert shares(None)[0] == pytest.approx(33, abs=2)
     assert shares(others / 1.1) == pytest.approx([0, 100])
-    assert shares(frequent * 1.1) == pytest.approx([100, 0])
+    assert shares(frequent) == pytest.approx([100, 0])
+    assert 80 < shares(frequent * 1.1)[0] < 95, "planned blocks are too few for all"
     assert shares((frequent + others) / 2) == pytest.approx([50, 50])
     assert shares(frequent * 3) == shares(None)
 

@@ -3,7 +3,7 @@
 If the present plan looks values up, and calls touched fewer blocks than it would for those that are assumed, their values are of
 fewer rows. A new plan touches as many times fewer; or more, if they touched more. If LIMIT ends a scan that excludes rows, the part
 that calls read of it tells how many rows match. If a statement has parts, for frequent and for other values, counted
-blocks between those of the parts tell how many calls are of which. Where a list is looped over, they tell how long it is. A plan that reads a table whole and looks others up for its rows
+blocks between those of the parts tell how many calls are of which: calls of likely parts move first. Where a list is looped over, they tell how long it is. A plan that reads a table whole and looks others up for its rows
 tells nothing if calls touched as many blocks as all of them have: then the server, which knows the values, may have read all whole.
 So does one that looks up rows of one table if they touched as many blocks as it has.
 """
@@ -12,6 +12,7 @@ from collections.abc import Sequence
 
 from pgwatch_wed.sqltext.plan_trees import PlanNode, inputs, walk
 from pgwatch_wed.whatif.catalog import Catalog
+from pgwatch_wed.whatif.choose.tilted import mean_of, tilted
 
 _ALL = 0.8  # of a scan, which the planner's sizes tell no better
 _NEAR = 0.1
@@ -21,6 +22,7 @@ _FETCHING = frozenset({"Index Scan", "Seq Scan"})
 _FEWEST = 4.0  # blocks of a call that looks one row up
 _APART = 1.5  # times as many blocks, from which on parts are told from each other
 INEXACT = 1.2  # planned blocks are good within this factor
+_UNLIKELY = 1e-6  # the share of calls for which there was no sign, but which blocks may tell
 BEYOND = 2.0  # times the most, as many are still those of frequent values: how far LIMIT reads is not known better
 
 
@@ -37,14 +39,27 @@ def shares(
     if counted is None or usual is None or not tell(planned, counted, most_times):
         return found
     each = [blocks for blocks in planned if blocks is not None]
-    least, most = min(each), max(each)
-    counted = min(max(counted, least), most)
-    nearer = most if counted > usual else least
-    if nearer == usual:
+    if min(each) == max(each):
         return found
-    moved = (counted - usual) / (nearer - usual)
-    number = each.index(nearer)
-    return [(1 - moved) * share + moved * (n == number) for n, share in enumerate(found)]
+    likely = [max(share, _UNLIKELY) for share in found]
+    return tilted(likely, each, _meant(likely, each, counted))
+
+
+def _meant(likely: Sequence[float], blocks: Sequence[float], counted: float) -> float:
+    """Return the mean blocks that parts should have together, given those of a call that were ``counted``.
+
+    That is no less than the mean of those that are like the cheapest, and no more than that of those like the dearest. If even more was
+    counted, more is planned too low than shares can tell: then calls of others remain, as far as planned blocks are inexact.
+    """
+    least, most = min(blocks), max(blocks)
+    cheapest = [
+        share * (each <= INEXACT * least) for share, each in zip(likely, blocks, strict=True)
+    ]
+    dearest = [share * (INEXACT * each >= most) for share, each in zip(likely, blocks, strict=True)]
+    highest = mean_of(dearest, blocks)
+    if counted <= highest:
+        return max(counted, mean_of(cheapest, blocks))
+    return max(mean_of(likely, blocks), highest * max(highest / counted, 1 / INEXACT))
 
 
 def tell(
