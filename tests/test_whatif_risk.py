@@ -15,6 +15,8 @@ from pgwatch_wed.whatif.choose.fewer_blocks import with_fewer_blocks
 from pgwatch_wed.whatif.choose.indexable import CandidateOptions
 from pgwatch_wed.whatif.choose.risk import Judge
 from pgwatch_wed.whatif.choose.time_left import TimeLeft
+from pgwatch_wed.whatif.choose.touched import Touched
+from pgwatch_wed.whatif.choose.worked_off import columns_set
 from pgwatch_wed.whatif.lab import source
 from pgwatch_wed.whatif.lab.lab import Lab
 from pgwatch_wed.whatif.model import Candidate, Key, Query
@@ -44,8 +46,16 @@ create index facts_name on facts (name);
 create table changes (id int not null, at timestamptz not null, object int not null, text text not null);
 insert into changes select g, timestamptz '2024-01-01' + g * interval '1 minute', g * 7919::bigint % 500, repeat('x', 100)
     from generate_series(1, 50000) g;
-vacuum analyze posts, places, facts, changes;
+create table holds (id int primary key, kind text not null, expires_at timestamptz, settled_at timestamptz, at timestamptz not null, gone_at timestamptz);
+insert into holds select g, kind, case kind when 'hold' then t + interval '1 hour' end, case when kind = 'hold' and g < 19900 then t end, t,
+    case when g % 10 = 0 then t end
+    from generate_series(1, 20000) g, lateral (select (array['hold', 'fee'])[1 + g % 2], timestamptz '2024-01-01' + g * interval '1 minute') e (kind, t);
+vacuum analyze posts, places, facts, changes, holds;
 """
+HELD = "select id from holds where kind = 'hold' and settled_at is null and expires_at < '2024-01-14 23:40' order by expires_at limit 20"
+SETTLE = "update holds set settled_at = now() where id = 7 and settled_at is null"
+HOLDS = Candidate("public", "holds", (Key.of("kind"), Key.of("expires_at")))
+AS_THEY_COME = Candidate("public", "holds", (Key.of("at"),), predicate="kind = 'hold'")
 BOARD = "select * from posts where board = $1 order by at desc limit 20"
 NOT_DELETED = "select * from posts where not deleted order by at desc limit 20"
 NEW = "select * from posts order by at desc limit 20"
@@ -199,6 +209,56 @@ def advised(lab: Lab, **weights: float) -> Advice:
     texts = {"new": NEW, "board": BOARD}
     asked = (query(texts[name], name=name, weight=weight) for name, weight in weights.items())
     return advise.advise(lab, Workload(tuple(asked)), AdviceOptions(10_000_000))
+
+
+@pytest.mark.parametrize("text", [HELD, HELD.replace("expires_at", "at")])
+def test_what_the_workload_works_off_in_order_leaves_the_last_rows_of_it(
+    lab: Lab, text: str
+) -> None:
+    indexes = [HOLDS, AS_THEY_COME]
+    lab.add(indexes)
+
+    def found(*others: str, text: str = text, rows: float | None = None) -> tuple[float, float]:
+        asked, known = replace(query(text), rows=rows), columns_set(lab.catalog, others)
+        judge = Judge(
+            lab.catalog, lab.rows_in_order, lab.index_shape, lab.rows_meeting, columns_set=known
+        )
+        touched = Touched(
+            lab.catalog,
+            lab.rows_in_order,
+            lab.index_shape,
+            lab.rows_meeting,
+            columns_set=known,
+        )
+        plan = lab.plan(asked, indexes)
+        assert plan.used
+        return judge.expected(asked, plan), touched.blocks(plan.tree, rows)
+
+    cost, read = found(text, SETTLE)
+    usual = found(text)
+    assert cost > 3 * usual[0]
+    assert read > 0.5 * lab.catalog.by_name["public", "holds"].pages > 3 * usual[1]
+    # nothing is known where it is set to NULL again, where calls were counted, and of another table
+    assert found(SETTLE, SETTLE.replace("now()", "null")) == usual
+    assert found(SETTLE, rows=20.0) == found(rows=20.0)
+    assert found(SETTLE.replace("holds", "facts")) == usual
+    # the newest come first, and most rows are never deleted
+    newest = text.replace("limit", "desc limit")
+    assert found(SETTLE, text=newest) == found(text=newest)
+    kept = text.replace("settled_at", "gone_at")
+    assert found(SETTLE.replace("settled_at", "gone_at"), text=kept) == found(text=kept)
+
+
+def test_an_index_of_what_is_not_yet_worked_off_is_worth_that_updates_are_no_longer_hot(
+    forum: str, lab: Lab
+) -> None:
+    asked = query(HELD, name="held"), query(SETTLE, name="settle", weight=2.0)
+    (index,) = advise.advise(lab, Workload(asked), AdviceOptions(10_000_000)).indexes
+    assert "settled_at IS NULL" in index.ddl
+    with psycopg.connect(forum) as connection:
+        connection.execute(index.ddl.encode())
+        assert blocks(connection, HELD) < 50
+        connection.rollback()
 
 
 def test_columns_that_depend_on_each_other_do_not_hide_what_is_sorted(forum: str, lab: Lab) -> None:

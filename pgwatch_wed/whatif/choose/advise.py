@@ -14,6 +14,7 @@ from pgwatch_wed.whatif.choose.filling import Filling
 from pgwatch_wed.whatif.choose.gains import Gains
 from pgwatch_wed.whatif.choose.reasons import Reasons
 from pgwatch_wed.whatif.choose.time_left import TimeLeft
+from pgwatch_wed.whatif.choose.worked_off import columns_set
 from pgwatch_wed.whatif.model import Candidate, Configuration, Query, Rejected
 from pgwatch_wed.whatif.oracle import Oracle
 from pgwatch_wed.whatif.workload import Workload
@@ -43,7 +44,8 @@ class Advisor:
         self._progress = progress
         self._taken = taken or {}
         self._left = TimeLeft(options.seconds, clock)
-        self._costs = Costs(oracle, self._left, guard=options.guard)
+        known = columns_set(oracle.catalog, (q.sql for q in workload.queries))
+        self._costs = Costs(oracle, self._left, guard=options.guard, columns_set=known)
         self._budget = _budget(oracle, options.budget_bytes)
         self._filling = Filling(self._costs, self._budget, options.max_width)
         self._reasons = Reasons(self._costs, self._budget, tries_keys=options.tries_keys)

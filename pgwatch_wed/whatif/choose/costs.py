@@ -24,6 +24,7 @@ from pgwatch_wed.whatif.choose.rows_found import as_told
 from pgwatch_wed.whatif.choose.sorted_whole import MoreRows, more_rows, sorted_scan
 from pgwatch_wed.whatif.choose.time_left import ASKED, TimeLeft
 from pgwatch_wed.whatif.choose.touched import Touched
+from pgwatch_wed.whatif.choose.worked_off import ColumnsSet
 from pgwatch_wed.whatif.choose.writes import Burden, Write
 from pgwatch_wed.whatif.choose.written_blocks import most_written
 from pgwatch_wed.whatif.model import (
@@ -46,10 +47,17 @@ class Costs:
     """The queries that can be planned with their weights, and what is known of their plans and writes.
 
     ``queries`` are sorted by what they cost now, the costliest first. ``plan_seconds`` is how long planning each
-    took of late.
+    took of late. ``columns_set`` are those that the workload sets, by the oid of their table.
     """
 
-    def __init__(self, oracle: Oracle, left: TimeLeft, *, guard: bool) -> None:
+    def __init__(
+        self,
+        oracle: Oracle,
+        left: TimeLeft,
+        *,
+        guard: bool,
+        columns_set: ColumnsSet = (),
+    ) -> None:
         self.oracle = oracle
         self.left = left
         self.queries: list[Query] = []
@@ -61,6 +69,7 @@ class Costs:
             oracle.index_shape,
             oracle.rows_meeting,
             oracle.usual_values,
+            columns_set,
         )
         self._judge = Judge(
             oracle.catalog,
@@ -69,6 +78,7 @@ class Costs:
             oracle.rows_meeting,
             oracle.usual_values,
             is_on=guard,
+            columns_set=columns_set,
         )
         self._more: dict[str, MoreRows | None] = {}
         self._writes: dict[str, list[Write]] = {}

@@ -39,8 +39,9 @@ _FEW = 4
 _PAGE = 10
 
 RowsInOrder = Callable[[PlanNode], float | None]
-# Returns which share of the rows that a scan reads are in a range that its order follows, and whether they come first.
-Ranges = Callable[[PlanNode], tuple[float, bool]]
+# Returns which share of the rows that a scan reads are in a range that its order follows, whether they come first, and whether
+# those that match certainly come after nearly all others.
+Ranges = Callable[[PlanNode], tuple[float, bool, bool]]
 # Returns how many times the planner's rows pass the filter of a scan, which reads so many to its end.
 RowsPassing = Callable[[PlanNode, float], float]
 
@@ -205,7 +206,9 @@ def _parts(
     real, matching = min(1.0, even / passing), min(1.0, _share(found, read) * passing)
     if matching > _ALL and "Filter" not in found.scan:
         return even, even  # a call that finds fewer has read no more
-    part, is_first = (1.0, True) if ranges is None else ranges(found.scan)
+    part, is_first, is_last = (1.0, True, False) if ranges is None else ranges(found.scan)
+    if is_last:
+        return even, 1.0
     share = max(part, matching) if is_first else 1.0
     within = matching / share  # what comes after them is not reached
     part = part_read(real, within, 0.0)

@@ -5,7 +5,7 @@ are spread evenly over them if its values do not follow that order. Of others, n
 be that of old ones.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
 from pgwatch_wed.sqltext import terms
@@ -14,6 +14,7 @@ from pgwatch_wed.sqltext.terms import Kind, Term
 from pgwatch_wed.whatif.catalog import Catalog, CatalogColumn, CatalogTable
 from pgwatch_wed.whatif.choose.scatter import correlation_of_equal, nearness
 from pgwatch_wed.whatif.choose.stored import order_columns
+from pgwatch_wed.whatif.choose.worked_off import ColumnsSet, is_worked_off
 from pgwatch_wed.whatif.oracle import IndexShape
 
 _MOST = 0.5
@@ -23,6 +24,7 @@ _STATES = 20  # a column with fewer values may be a state
 _LEAST = 0.02  # the share of a value below which its rows do not change the correlation more than chance does
 _CHANCE = 0.02  # of a correlation, in a sample of ANALYZE
 _MOST_NULLS = 0.05
+_EQUAL = frozenset({Kind.EQUAL, Kind.IN, Kind.BOOLEAN})
 
 RowsMeeting = Callable[..., float | None]
 # Returns which share of the rows that a scan reads satisfy a condition; None if that is not known.
@@ -33,12 +35,13 @@ Share = Callable[[str], float | None]
 class Precedence:
     """Which share of the rows are in the range that the order follows, 1 if there is none; whether they come first.
 
-    ``fear`` from 0 to 1 is how far the others that match may come last.
+    ``fear`` from 0 to 1 is how far the others that match may come last. ``is_last``: those that match certainly come after nearly all others.
     """
 
     share: float = 1.0
     is_first: bool = True
     fear: float = 1.0
+    is_last: bool = False
 
 
 def precedence(
@@ -47,8 +50,9 @@ def precedence(
     scan: PlanNode,
     shape: Callable[[str], IndexShape | None],
     meeting: RowsMeeting | None,
+    columns_set: ColumnsSet = (),
 ) -> Precedence:
-    """Return what is known of the rows that the filter of a scan excludes."""
+    """Return what is known of the rows that the filter of a scan excludes; ``columns_set`` are those that the workload sets."""
     share = _shares(scan, meeting)
     order, is_descending = _order(
         table, scan, shape(scan["Index Name"]) if "Index Name" in scan else None
@@ -69,7 +73,28 @@ def precedence(
     is_unknown = not (group.terms or group.arms) or any(a.arms or not a.terms for a in group.arms)
     known = follows if order else None
     fears = (_fear(catalog, table, t, known, share) for t in others)
-    return Precedence(min(1.0, part), is_first, 1.0 if is_unknown else max(fears, default=0.0))
+    fear = 1.0 if is_unknown else max(fears, default=0.0)
+    is_last = False
+    if columns_set and own is not None and follows > _FOLLOWS:
+        among = _rows_of_equal(table, scan, group.terms, meeting)
+        is_last = any(
+            is_worked_off(catalog, table, t, own, among, columns_set)
+            and is_descending == _is_turned(table, own, t)
+            for t in open_
+        )
+    return Precedence(min(1.0, part), is_first, fear, is_last)
+
+
+def _rows_of_equal(
+    table: CatalogTable, scan: PlanNode, filtered: Iterable[Term], meeting: RowsMeeting | None
+) -> float:
+    """Return how many rows have the values that a scan compares for equality, in its index or in its filter."""
+    bound = terms.conditions(str(scan.get("Index Cond") or "")).terms
+    equal = [t.text for t in (*bound, *filtered) if t.kind in _EQUAL and t.is_constant]
+    if meeting is None or "Index Name" not in scan:
+        return table.rows
+    found = meeting({**scan, "Index Cond": " AND ".join(f"({text})" for text in equal)})
+    return table.rows if found is None else found
 
 
 def _shares(scan: PlanNode, meeting: RowsMeeting | None) -> Share:
@@ -109,10 +134,14 @@ def _is_first(
     table: CatalogTable, order: Sequence[CatalogColumn], is_descending: bool, term: Term
 ) -> bool:
     """Tell whether the rows in a range come first."""
-    column = table.columns[term.operand.column or ""]
-    is_turned = ((column.correlation or 0.0) > 0) != ((order[0].correlation or 0.0) > 0)
     wants_high = term.operator.startswith(">")
-    return (wants_high != is_turned) == is_descending
+    return (wants_high != _is_turned(table, order[0], term)) == is_descending
+
+
+def _is_turned(table: CatalogTable, order: CatalogColumn, term: Term) -> bool:
+    """Tell whether the column of a condition rises where that of the order falls."""
+    column = table.columns[term.operand.column or ""]
+    return ((column.correlation or 0.0) > 0) != ((order.correlation or 0.0) > 0)
 
 
 def _fear(

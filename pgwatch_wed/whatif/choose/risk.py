@@ -26,6 +26,7 @@ from pgwatch_wed.whatif.choose.scatter import (
     scan_cost,
     scatter_cost,
 )
+from pgwatch_wed.whatif.choose.worked_off import ColumnsSet
 from pgwatch_wed.whatif.model import Plan, Query
 from pgwatch_wed.whatif.oracle import IndexShape
 
@@ -104,8 +105,10 @@ class Judge:
         *,
         page_cost: float = 4.0,
         is_on: bool = True,
+        columns_set: ColumnsSet = (),
     ) -> None:
         self._catalog = catalog
+        self._columns_set = columns_set
         self._meeting = meeting
         self._usual = usual
         self._known_rows = rows_in_order
@@ -157,11 +160,13 @@ class Judge:
 
     def _costs(self, query: Query, plan: Plan) -> _Costs:
         short = short_share(query)
+        # what was counted of calls tells more of them
+        known = self._columns_set if query.rows is None else ()
         late, at_worst = (
             late_cost(
                 plan.tree,
                 self._rows_in_order,
-                self._ranges,
+                lambda scan: self._ranges(scan, known),
                 at_worst=each,
                 short=short,
                 times=self._passing,
@@ -198,12 +203,12 @@ class Judge:
         table = self._catalog.table_of(scan)
         return 1.0 if table is None else times_filtered(self._catalog, table, scan, read)
 
-    def _ranges(self, scan: PlanNode) -> tuple[float, bool]:
+    def _ranges(self, scan: PlanNode, columns_set: ColumnsSet) -> tuple[float, bool, bool]:
         table = self._catalog.table_of(scan)
         if table is None:
-            return 1.0, True
-        known = precedence(self._catalog, table, scan, self._shape, self._meeting)
-        return known.share, known.is_first
+            return 1.0, True, False
+        known = precedence(self._catalog, table, scan, self._shape, self._meeting, columns_set)
+        return known.share, known.is_first, known.is_last
 
     def _hidden(self, probe: _Probe) -> float:
         node = probe.node

@@ -36,6 +36,7 @@ from pgwatch_wed.whatif.choose.overlaps import times_overlapping
 from pgwatch_wed.whatif.choose.precedence import RowsMeeting, precedence
 from pgwatch_wed.whatif.choose.scatter import bound_columns, decisive, nearness, pages_fetched
 from pgwatch_wed.whatif.choose.stored import EQUAL, heap_blocks
+from pgwatch_wed.whatif.choose.worked_off import ColumnsSet
 from pgwatch_wed.whatif.choose.written_blocks import TableName
 from pgwatch_wed.whatif.oracle import IndexShape
 
@@ -61,7 +62,7 @@ class _Call:
     ``changed`` are the rows that it inserts, updates or deletes, ``found`` those of its recursive query, if they were counted,
     ``returned`` those that it returns, which LIMIT allows.
     ``shares`` tells how much of each CTE is read, ``driven`` how many times the planner's rows are joined. With ``is_even``, rows that
-    match are taken to be spread evenly over an order.
+    match are taken to be spread evenly over an order. ``is_counted``: calls were, so that what the workload does tells nothing more of them.
     """
 
     added: Mapping[TableName, float]
@@ -75,6 +76,7 @@ class _Call:
     shares: Mapping[str, float] = field(default_factory=dict)
     driven: Driven = field(default_factory=Driven)
     is_even: bool = False
+    is_counted: bool = False
 
     def rows(self, node: PlanNode, planned: float) -> float:
         """Return how many rows a scan returns: those that were counted if it is the one that they come from.
@@ -102,7 +104,7 @@ class Touched:
     """Counts the blocks of plans.
 
     ``rows_in_order`` tells how many rows a scan of an index reads, ``meeting`` how many of them meet its conditions or those of some
-    kinds, ``shape`` how large an index is, ``usual`` values of a column.
+    kinds, ``shape`` how large an index is, ``usual`` values of a column; ``columns_set`` are those that the workload sets.
     """
 
     def __init__(
@@ -112,8 +114,10 @@ class Touched:
         shape: Callable[[str], IndexShape | None],
         meeting: RowsMeeting | None = None,
         usual: UsualValues = lambda _table, _column: (),
+        columns_set: ColumnsSet = (),
     ) -> None:
         self._catalog = catalog
+        self._columns_set = columns_set
         self._usual = usual
         self._rows_in_order = rows_in_order
         self._shape = shape
@@ -154,6 +158,7 @@ class Touched:
             counted or 0.0,
         )
         call = replace(call, driven=driven(tree, counted, self._catalog), is_even=is_even)
+        call = replace(call, is_counted=counted is not None)
         call = replace(call, shares=self._shares_read(tree, NodeRun(), call))
         return max(1.0, self._of(tree, NodeRun(), call))
 
@@ -300,7 +305,10 @@ class Touched:
         if planned_rows.is_by_distance(scan) and not call.short:
             return even, even
         matching = min(1.0, returned / max(1.0, self._passed_over(scan)))
-        known = precedence(self._catalog, table, scan, self._shape, self._meeting)
+        columns_set = () if call.is_counted else self._columns_set
+        known = precedence(self._catalog, table, scan, self._shape, self._meeting, columns_set)
+        if known.is_last and not call.is_even:
+            return 1.0, taken
         fear = known.fear
         if call.is_even or matching > planned_rows.MOST_PASS:
             fear = 0.0  # as where most rows meet each condition
