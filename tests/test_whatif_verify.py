@@ -176,7 +176,7 @@ def test_parameters_get_usual_values_and_what_has_none_is_told(
     assert reasons[unknown] == "no value is known for $2 of type point"
     assert "it changes data" in reasons[write]
     assert "division by zero" in reasons[broken]
-    assert "read-only" in reasons[locking]
+    assert "it locks rows" in reasons[locking]
     with psycopg.connect(copy) as connection:
         row = connection.execute("select count(*) from orders where pad = 'y'").fetchone()
         assert row == (0,)
