@@ -25,6 +25,7 @@ def condition_texts(node: PlanNode) -> Iterator[str]:
     return (str(node[name]) for name in _REQUIRED if name in node)
 
 
+INDEX_SCANS = frozenset({"Index Scan", "Index Only Scan"})
 _ASIDE = ("InitPlan", "SubPlan")
 _REQUIRED = ("Index Cond", "Recheck Cond", "Filter")
 _IDENTIFYING = (

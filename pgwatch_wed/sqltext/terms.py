@@ -17,6 +17,7 @@ from pglast.parser import ParseError, scan
 from pglast.stream import RawStream
 
 from pgwatch_wed.sqltext import trees
+from pgwatch_wed.sqltext.plan_trees import PlanNode, condition_texts
 
 _ONCE = re.compile(r"\b(?:InitPlan|CTE) \w+(?: \(returns [^()]*\))?")
 _EACH_ROW = re.compile(
@@ -90,6 +91,11 @@ class Kind(Enum):
     OTHER = "other"
 
 
+EQUAL = frozenset({Kind.EQUAL, Kind.IN, Kind.BOOLEAN, Kind.IS_NULL})
+"""The kinds after which an index is in the order of its next key; of IN for each of its values."""
+OF_VALUES = EQUAL - {Kind.IS_NULL}
+
+
 @dataclass(frozen=True, slots=True)
 class Operand:
     """A column, or an expression over columns of one alias; ``text`` contains no alias."""
@@ -151,6 +157,16 @@ def conditions(text: str) -> Conjunction:
     """Return the conditions of a Filter, Index Cond, Hash Cond or Join Filter."""
     node = _parse(text)
     return Conjunction(()) if node is None else _group(node)
+
+
+def of_index(node: PlanNode) -> tuple[Term, ...]:
+    """Return the conditions that a node of a plan looks up in an index."""
+    return conditions(str(node.get("Index Cond") or "")).terms
+
+
+def of_node(node: PlanNode) -> Iterator[Term]:
+    """Yield all conditions that a node of a plan has for the rows of a table."""
+    return (term for text in condition_texts(node) for term in conditions(text).terms)
 
 
 @lru_cache(maxsize=20_000)

@@ -10,7 +10,7 @@ from typing import Any
 from pglast import ast
 
 from pgwatch_wed.sqltext import terms, trees
-from pgwatch_wed.sqltext.plan_trees import PlanNode, condition_texts, inputs
+from pgwatch_wed.sqltext.plan_trees import PlanNode, inputs
 
 _SEVERAL = 2
 
@@ -60,6 +60,6 @@ def _scaled(node: PlanNode, times: float) -> PlanNode:
 
 def _conditions(node: PlanNode) -> int:
     """Return how many operands are compared with constants in what LIMIT reads."""
-    found = {t.operand for text in condition_texts(node) for t in terms.conditions(text).terms}
+    found = {term.operand for term in terms.of_node(node)}
     read = inputs(node)
     return len(found) + (_conditions(read[0]) if len(read) == 1 else 0)

@@ -5,7 +5,15 @@ from dataclasses import dataclass, field
 from itertools import permutations
 
 from pgwatch_wed.sqltext import forms
-from pgwatch_wed.sqltext.terms import Conjunction, Kind, SortKey, Term, constants, holds_value
+from pgwatch_wed.sqltext.terms import (
+    EQUAL,
+    Conjunction,
+    Kind,
+    SortKey,
+    Term,
+    constants,
+    holds_value,
+)
 from pgwatch_wed.whatif.catalog import Catalog, CatalogTable
 from pgwatch_wed.whatif.choose import computed, indexable, methods
 from pgwatch_wed.whatif.choose.indexable import CandidateOptions
@@ -22,7 +30,6 @@ _EXCLUDED = 0.05
 _MAX_PARTIAL = 8
 _ORDERED_FROM = 3
 _WIDER = 2
-_EQUAL = frozenset({Kind.EQUAL, Kind.IN, Kind.BOOLEAN, Kind.IS_NULL})
 _HASHED = frozenset({Kind.EQUAL, Kind.IN})
 _RANGED = frozenset({Kind.RANGE, Kind.PREFIX})
 
@@ -127,7 +134,7 @@ def _asked(table: CatalogTable, terms: Iterable[Term], options: CandidateOptions
         key = indexable.of_term(table, term, options)
         if key is None:
             continue
-        if term.kind in _EQUAL and term.is_constant:
+        if term.kind in EQUAL and term.is_constant:
             asked.equal.append(key)
             if term.kind is not Kind.IN:
                 asked.single.append(key)

@@ -7,7 +7,7 @@ all to differ from it. Where LIMIT ends a scan with such a filter, it may read a
 from collections.abc import Iterator
 
 from pgwatch_wed.sqltext import forms, terms
-from pgwatch_wed.sqltext.plan_trees import PlanNode, condition_texts, walk
+from pgwatch_wed.sqltext.plan_trees import PlanNode, walk
 from pgwatch_wed.sqltext.terms import Kind, Term
 from pgwatch_wed.whatif.catalog import Catalog, CatalogTable
 from pgwatch_wed.whatif.oracle import Oracle
@@ -26,7 +26,7 @@ def learn(oracle: Oracle, tree: PlanNode) -> None:
         table = catalog.table_of(node)
         if table is None:
             continue
-        for term in (t for text in condition_texts(node) for t in terms.conditions(text).terms):
+        for term in terms.of_node(node):
             if not _is_of_few(table, term):
                 continue
             if catalog.is_first_try("computed", table.oid, term.text):

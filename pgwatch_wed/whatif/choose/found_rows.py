@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from pgwatch_wed.sqltext import terms
-from pgwatch_wed.sqltext.plan_trees import PlanNode, condition_texts, inputs, walk
+from pgwatch_wed.sqltext.plan_trees import PlanNode, inputs, walk
 from pgwatch_wed.sqltext.terms import Kind, Term
 from pgwatch_wed.whatif.catalog import Catalog, CatalogTable
 from pgwatch_wed.whatif.choose.dependent import UsualValues
@@ -65,7 +65,7 @@ def _corrected(node: PlanNode, table: CatalogTable | None, known: _Known) -> tup
     children = node.get("Plans", ())
     below = [_corrected(child, table, known) for child in children]
     share = above = 1.0
-    conditions = [t for text in condition_texts(node) for t in terms.conditions(text).terms]
+    conditions = list(terms.of_node(node))
     if table is not None and conditions:
         rows = float(node.get("Plan Rows", 1))
         above = _with_a_value(table, conditions)

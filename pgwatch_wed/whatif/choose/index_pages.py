@@ -5,10 +5,9 @@ from itertools import takewhile
 
 from pgwatch_wed.sqltext import terms
 from pgwatch_wed.sqltext.plan_trees import PlanNode
-from pgwatch_wed.sqltext.terms import Kind
+from pgwatch_wed.sqltext.terms import EQUAL, Kind
 from pgwatch_wed.whatif.catalog import CatalogTable
 from pgwatch_wed.whatif.choose.scatter import pages_fetched
-from pgwatch_wed.whatif.choose.stored import EQUAL
 from pgwatch_wed.whatif.oracle import IndexShape
 from pgwatch_wed.whatif.spreads import bare
 
@@ -37,7 +36,7 @@ def descent(shape: IndexShape, table: CatalogTable | None = None) -> float:
 
 def jumps(node: PlanNode, table: CatalogTable, shape: IndexShape) -> float:
     """Return how often a scan descends an index that skips the keys that are not compared for equality."""
-    found = terms.conditions(str(node.get("Index Cond") or "")).terms
+    found = terms.of_index(node)
     mine = {t.operand.column: t.kind for t in found if t.operand.alias == node.get("Alias")}
     names = [bare(key) for key in shape.texts]
     last = max((n for n, name in enumerate(names) if name in mine), default=0)
@@ -53,7 +52,7 @@ def pages_per_row(shape: IndexShape) -> float:
 
 def searches(node: PlanNode, shape: IndexShape) -> float:
     """Return how often a scan descends an index: once for each element of a list, or page with some, unless a key before it may have any value."""
-    found = terms.conditions(str(node.get("Index Cond") or "")).terms
+    found = terms.of_index(node)
     by_key = {t.operand.column: t for t in found if t.kind in EQUAL}
     bound = takewhile(by_key.__contains__, shape.keys)
     used = [by_key[key] for key in bound] if shape.keys else found

@@ -13,7 +13,6 @@ from dataclasses import dataclass
 
 from pgwatch_wed.sqltext import terms
 from pgwatch_wed.sqltext.plan_trees import PlanNode, inputs, walk
-from pgwatch_wed.sqltext.terms import Kind
 from pgwatch_wed.whatif.model import Query
 
 # Nodes that return rows as their first child does, in its order, before that has ended.
@@ -32,7 +31,6 @@ _STREAMING = frozenset(
     )
 )
 _DRIVING = frozenset({"Index Scan", "Index Only Scan", "Seq Scan"})
-_EQUAL = frozenset({Kind.EQUAL, Kind.IN, Kind.IS_NULL, Kind.BOOLEAN})
 _ALL = 0.99
 
 _FEW = 4
@@ -224,7 +222,7 @@ def _whole(child: PlanNode) -> float:
 def _lacks_equality(scan: PlanNode) -> bool:
     """Tell whether a scan excludes rows by a column compared for equality, which could be the first key."""
     found = terms.conditions(str(scan.get("Filter") or ""))
-    return any(t.kind in _EQUAL and t.is_constant and t.operand.column for t in found.terms)
+    return any(t.kind in terms.EQUAL and t.is_constant and t.operand.column for t in found.terms)
 
 
 def _share(found: _Limited, read: float) -> float:

@@ -9,8 +9,7 @@ from collections.abc import Callable
 from pgwatch_wed.quote import ident
 from pgwatch_wed.sqltext import terms
 from pgwatch_wed.sqltext.plan_trees import PlanNode
-from pgwatch_wed.sqltext.terms import Term
-from pgwatch_wed.whatif.choose.stored import EQUAL
+from pgwatch_wed.sqltext.terms import EQUAL, Term
 from pgwatch_wed.whatif.oracle import IndexShape
 from pgwatch_wed.whatif.spreads import bare
 

@@ -4,7 +4,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
 from pgwatch_wed.sqltext import terms
-from pgwatch_wed.sqltext.plan_trees import PlanNode, inputs, walk
+from pgwatch_wed.sqltext.plan_trees import INDEX_SCANS, PlanNode, inputs, walk
 from pgwatch_wed.whatif import usage
 
 _ROUNDS = 10.0  # of a recursive query, as the planner assumes
@@ -19,7 +19,6 @@ STREAMING = frozenset(
 )
 _PASSING_ALL = frozenset({"Sort", "Incremental Sort", "Limit", "Subquery Scan"})
 STOPS_AT_ONE = frozenset({"Semi", "Anti"})
-_INDEX_SCANS = frozenset({"Index Scan", "Index Only Scan"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,7 +91,7 @@ def driving(node: PlanNode) -> PlanNode | None:
         if not below:
             return None
         node = below[0]
-    return node if node["Node Type"] in ("Seq Scan", *_INDEX_SCANS) else None
+    return node if node["Node Type"] in ("Seq Scan", *INDEX_SCANS) else None
 
 
 def kept(node: PlanNode) -> float:

@@ -4,7 +4,7 @@ So the rows that a statement returned, which pg_stat_statements counts, are the 
 sorted, grouped or cut off by LIMIT afterwards. If the planner expects fewer, the values had more rows than the average one.
 """
 
-from pgwatch_wed.sqltext.plan_trees import PlanNode, inputs
+from pgwatch_wed.sqltext.plan_trees import INDEX_SCANS, PlanNode, inputs
 from pgwatch_wed.sqltext.terms import Kind
 from pgwatch_wed.whatif.catalog import Catalog
 from pgwatch_wed.whatif.choose.scatter import bound_columns
@@ -19,7 +19,6 @@ _NO_MORE = frozenset(
 )
 _ONE = frozenset({Kind.EQUAL})
 _KEEPING = frozenset({"Inner", "Left"})
-_INDEX_SCANS = frozenset({"Index Scan", "Index Only Scan"})
 
 
 def least_factors(tree: PlanNode, counted: float, catalog: Catalog) -> dict[int, float]:
@@ -62,6 +61,6 @@ def _is_one(node: PlanNode, catalog: Catalog) -> bool:
     while node["Node Type"] == "Memoize":
         (node,) = inputs(node)
     table = catalog.table_of(node)
-    if table is None or node["Node Type"] not in _INDEX_SCANS:
+    if table is None or node["Node Type"] not in INDEX_SCANS:
         return False
     return is_unique(catalog, table, {c.name for c in bound_columns(node, table, _ONE)})

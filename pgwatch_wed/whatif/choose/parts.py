@@ -6,11 +6,10 @@ from dataclasses import dataclass, replace
 
 from pgwatch_wed.sqltext import terms
 from pgwatch_wed.sqltext.plan_trees import PlanNode, condition_texts, inputs, walk
-from pgwatch_wed.sqltext.terms import Conjunction
+from pgwatch_wed.sqltext.terms import EQUAL, Conjunction
 from pgwatch_wed.whatif.choose import counted_blocks, skew
 from pgwatch_wed.whatif.choose.costs import Costs
 from pgwatch_wed.whatif.choose.late import short_share
-from pgwatch_wed.whatif.choose.stored import EQUAL
 from pgwatch_wed.whatif.model import Plan, PlanError, Query
 
 # What the planner does not charge for, and no index saves: each row is sent to the client, or changed.

@@ -53,7 +53,7 @@ def repeats_prefix(scan: PlanNode) -> bool:
     """Tell whether the filter of a scan only repeats the prefix that is its index condition."""
     text = str(scan.get("Filter") or "")
     found = terms.conditions(text).terms
-    bound = terms.conditions(str(scan.get("Index Cond") or "")).terms
+    bound = terms.of_index(scan)
     from_prefix = {t.operand.text for t in bound if t.operator in _FROM}
     is_all_known = len(found) == 1 + text.count(" AND ") and " OR " not in text
     return is_all_known and all(

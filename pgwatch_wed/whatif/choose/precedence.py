@@ -24,7 +24,6 @@ _STATES = 20  # a column with fewer values may be a state
 _LEAST = 0.02  # the share of a value below which its rows do not change the correlation more than chance does
 _CHANCE = 0.02  # of a correlation, in a sample of ANALYZE
 _MOST_NULLS = 0.05
-_EQUAL = frozenset({Kind.EQUAL, Kind.IN, Kind.BOOLEAN})
 
 RowsMeeting = Callable[..., float | None]
 # Returns which share of the rows that a scan reads satisfy a condition; None if that is not known.
@@ -59,7 +58,7 @@ def precedence(
     )
     group = terms.conditions(str(scan.get("Filter") or ""))
     # what is compared as a row is bounded by its first column
-    bound = {t.operand.text for t in terms.conditions(str(scan.get("Index Cond") or "")).terms}
+    bound = {t.operand.text for t in terms.of_index(scan)}
     open_ = [t for t in group.terms if t.operand.text not in bound]
     follows = min((nearness(catalog, table, [c]) for c in order), default=0.0)
     own = order[0] if len(order) == 1 else None
@@ -89,8 +88,8 @@ def _rows_of_equal(
     table: CatalogTable, scan: PlanNode, filtered: Iterable[Term], meeting: RowsMeeting | None
 ) -> float:
     """Return how many rows have the values that a scan compares for equality, in its index or in its filter."""
-    bound = terms.conditions(str(scan.get("Index Cond") or "")).terms
-    equal = [t.text for t in (*bound, *filtered) if t.kind in _EQUAL and t.is_constant]
+    bound = terms.of_index(scan)
+    equal = [t.text for t in (*bound, *filtered) if t.kind in terms.OF_VALUES and t.is_constant]
     if meeting is None or "Index Name" not in scan:
         return table.rows
     found = meeting({**scan, "Index Cond": " AND ".join(f"({text})" for text in equal)})

@@ -11,7 +11,7 @@ from collections.abc import Collection, Iterator, Sequence
 
 from pgwatch_wed.sqltext import terms
 from pgwatch_wed.sqltext.plan_trees import PlanNode
-from pgwatch_wed.sqltext.terms import Kind
+from pgwatch_wed.sqltext.terms import EQUAL, Kind
 from pgwatch_wed.whatif.catalog import Catalog, CatalogColumn, CatalogTable
 from pgwatch_wed.whatif.choose.scatter import bound_columns, nearness, pages_fetched
 from pgwatch_wed.whatif.choose.without_value import share_of_blocks
@@ -19,7 +19,6 @@ from pgwatch_wed.whatif.model import Key
 from pgwatch_wed.whatif.oracle import IndexShape
 from pgwatch_wed.whatif.spreads import bare, inputs_of
 
-EQUAL = frozenset({Kind.EQUAL, Kind.IN, Kind.BOOLEAN, Kind.IS_NULL})
 _EMPTY = frozenset({Kind.IS_NULL})
 _WHOLE = 0.99
 _FEWEST_IN_ORDER, _MOST_IN_ORDER = 0.7, 1.4  # times the share of one value
@@ -60,7 +59,7 @@ def order_columns(
 
     The position is that after the last key if all are compared for equality.
     """
-    found = terms.conditions(str(scan.get("Index Cond") or "")).terms
+    found = terms.of_index(scan)
     fixed = {t.operand.text for t in found if t.kind in EQUAL}
     fixed |= {t.operand.column for t in found if t.kind in EQUAL and t.operand.column}
     position = next(

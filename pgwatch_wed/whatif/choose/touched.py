@@ -10,7 +10,7 @@ from dataclasses import dataclass, field, replace
 
 from pgwatch_wed.sqltext import terms
 from pgwatch_wed.sqltext.plan_trees import PlanNode, inputs
-from pgwatch_wed.sqltext.terms import Kind
+from pgwatch_wed.sqltext.terms import EQUAL, OF_VALUES
 from pgwatch_wed.whatif.catalog import Catalog, CatalogColumn, CatalogTable
 from pgwatch_wed.whatif.choose import (
     index_pages,
@@ -35,7 +35,7 @@ from pgwatch_wed.whatif.choose.node_runs import NodeRun
 from pgwatch_wed.whatif.choose.overlaps import times_overlapping
 from pgwatch_wed.whatif.choose.precedence import RowsMeeting, precedence
 from pgwatch_wed.whatif.choose.scatter import bound_columns, decisive, nearness, pages_fetched
-from pgwatch_wed.whatif.choose.stored import EQUAL, heap_blocks
+from pgwatch_wed.whatif.choose.stored import heap_blocks
 from pgwatch_wed.whatif.choose.worked_off import ColumnsSet
 from pgwatch_wed.whatif.choose.written_blocks import TableName
 from pgwatch_wed.whatif.oracle import IndexShape
@@ -52,7 +52,6 @@ _PROPORTIONAL = frozenset(
     )
 )
 _ONCE = frozenset({"Materialize", "Hash"})
-_VALUES = EQUAL - {Kind.IS_NULL}
 
 
 @dataclass(frozen=True, slots=True)
@@ -458,7 +457,7 @@ class Touched:
         # each condition leaves rows out of those that are together
         shapes = (self._shape(b["Index Name"]) or _UNKNOWN_SHAPE for b in bitmaps)
         widest = min(shapes, key=lambda s: s.rows, default=_UNKNOWN_SHAPE)
-        columns, equal = bound_columns(node, table), bound_columns(node, table, _VALUES)
+        columns, equal = bound_columns(node, table), bound_columns(node, table, OF_VALUES)
         together = _together(table, rows, widest, columns, equal)
         near = nearness(self._catalog, table, columns)
         heap = _mixed(near, together, pages_fetched(table.pages, rows))
@@ -507,5 +506,5 @@ def _mixed(near: float, together: float, scattered: float) -> float:
 
 def _is_bound(scan: PlanNode, below: Beginning) -> bool:
     """Tell whether a prefix bounds a scan of an index."""
-    found = terms.conditions(str(scan.get("Index Cond") or "")).terms
+    found = terms.of_index(scan)
     return any(t.operand.column == below.column and t.kind not in EQUAL for t in found)

@@ -10,11 +10,9 @@ from dataclasses import dataclass
 
 from pgwatch_wed.facts.features import Feature, Features
 from pgwatch_wed.sqltext import terms
-from pgwatch_wed.sqltext.plan_trees import PlanNode, walk
+from pgwatch_wed.sqltext.plan_trees import INDEX_SCANS, PlanNode, walk
 from pgwatch_wed.sqltext.terms import Kind
 from pgwatch_wed.whatif.lab import skips
-
-_INDEX_SCANS = frozenset({"Index Scan", "Index Only Scan"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,7 +33,7 @@ def doubts(features: Features, text: str, tree: PlanNode) -> Iterator[str]:
 
 def looks_up_arrays(tree: PlanNode) -> bool:
     """Tell whether an index scan, other than a bitmap's, looks up an array."""
-    return any(node["Node Type"] in _INDEX_SCANS and _has_array(node) for node in walk(tree))
+    return any(node["Node Type"] in INDEX_SCANS and _has_array(node) for node in walk(tree))
 
 
 def _is_array_of_or(text: str, tree: PlanNode) -> bool:
@@ -44,7 +42,7 @@ def _is_array_of_or(text: str, tree: PlanNode) -> bool:
 
 
 def _has_array(scan: PlanNode) -> bool:
-    found = terms.conditions(str(scan.get("Index Cond") or "")).terms
+    found = terms.of_index(scan)
     return any(t.kind is Kind.IN for t in found)
 
 

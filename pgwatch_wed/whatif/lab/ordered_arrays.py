@@ -10,13 +10,12 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 from pgwatch_wed.sqltext import terms
-from pgwatch_wed.sqltext.plan_trees import PlanNode
+from pgwatch_wed.sqltext.plan_trees import INDEX_SCANS, PlanNode
 from pgwatch_wed.sqltext.terms import Kind
 from pgwatch_wed.whatif.catalog import Catalog
 from pgwatch_wed.whatif.lab.skips import BTree, has_arrays
 
 _ORDER = re.compile(r"\border\s+by\b", re.IGNORECASE)
-_SCANS = frozenset({"Index Scan", "Index Only Scan"})
 _ORDERED = frozenset(
     (
         *("Merge Join", "Merge Append", "Unique", "Group", "WindowAgg", "Gather Merge"),
@@ -55,7 +54,7 @@ def found(
         later = set().union(*(terms.columns(key) for key in index.keys[1:]))
         lists = {
             t.operand.column
-            for t in terms.conditions(str(scan.get("Index Cond") or "")).terms
+            for t in terms.of_index(scan)
             if t.kind is Kind.IN and t.operand.alias == scan.get("Alias")
         }
         columns = frozenset(c for c in lists if c in later and c is not None)
@@ -66,7 +65,7 @@ def found(
 def _in_order(node: PlanNode, *, is_used: bool, is_sorted: bool) -> Iterator[PlanNode]:
     """Yield scans of indexes whose order a node uses; ``is_sorted``: LIMIT takes the first rows in an order."""
     kind = node["Node Type"]
-    if kind in _SCANS and is_used:
+    if kind in INDEX_SCANS and is_used:
         yield node
     by_order = kind in _ORDERED or (kind == "Limit" and is_sorted)
     by_order |= kind == "Aggregate" and node.get("Strategy") == "Sorted"

@@ -17,7 +17,6 @@ from pgwatch_wed.whatif import usage
 from pgwatch_wed.whatif.catalog import Catalog, CatalogTable
 from pgwatch_wed.whatif.spreads import bare
 
-_EQUAL = frozenset({Kind.EQUAL, Kind.IN, Kind.IS_NULL, Kind.BOOLEAN})
 # Conditions whose selectivity does not depend on the number of values.
 _WITHOUT_VALUES = frozenset({Kind.RANGE, Kind.NOT_NULL, Kind.PREFIX})
 
@@ -82,12 +81,12 @@ def bounds(node: PlanNode, tree: BTree) -> list[str]:
 
     Values from other tables are parameters.
     """
-    mine = terms.conditions(str(node.get("Index Cond") or "")).terms
+    mine = terms.of_index(node)
     bound: list[str] = []
     for key in tree.keys:
         own = [t for t in mine if t.operand.alias == node.get("Alias") and _is_of(t, key)]
         bound += [_with_parameter(t, _JOINED + len(bound) + n) for n, t in enumerate(own)]
-        if not {t.kind for t in own} & _EQUAL:
+        if not {t.kind for t in own} & terms.EQUAL:
             break
     return bound
 
@@ -96,7 +95,7 @@ def met(node: PlanNode, kinds: Collection[Kind] | None = None) -> list[str]:
     """Return the conditions of an index scan, or those of some kinds, in the form of :func:`bounds`; what has no alias is of its table."""
     found = (
         t
-        for t in terms.conditions(str(node.get("Index Cond") or "")).terms
+        for t in terms.of_index(node)
         if t.operand.alias in (node.get("Alias"), "") and (kinds is None or t.kind in kinds)
     )
     return [_with_parameter(t, _JOINED + n) for n, t in enumerate(found)]
@@ -138,7 +137,9 @@ def _scans(plan: PlanNode) -> Iterator[_Scan]:
 def _skipped(scan: _Scan, tree: BTree) -> tuple[_Key, ...]:
     bound = _bound_keys(scan, tree)
     last = max((n for n, each in enumerate(bound) if each), default=0)
-    return tuple(_Key(n, bool(each)) for n, each in enumerate(bound[:last]) if not each & _EQUAL)
+    return tuple(
+        _Key(n, bool(each)) for n, each in enumerate(bound[:last]) if not each & terms.EQUAL
+    )
 
 
 def _bound_keys(scan: _Scan, tree: BTree) -> list[set[Kind]]:
